@@ -1,0 +1,188 @@
+"""Every error that a client can see: errno, SQLSTATE and message. A class is its number.
+
+Numbers and SQLSTATEs are MySQL's own (MySQL 8.4 Error Message Reference, "Server Error Message Reference").
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MeshError(Exception):
+    """An error that ends a statement; the client gets it as an ERR packet and its connection lives on."""
+
+    errno: int = 1105
+    sqlstate: str = "HY000"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotSupported(MeshError):
+    """What the mesh cannot answer correctly. The message says why and what to do instead."""
+
+    errno = 1235
+    sqlstate = "42000"
+
+    prefix: ClassVar[str] = "DBMesh cannot run this statement: "
+
+    def __init__(self, why: str, instead: str = "") -> None:
+        super().__init__(f"{self.prefix}{why}" + (f"; {instead}" if instead else ""))
+
+
+class ParseError(MeshError):
+    """Text that is not SQL (ER_PARSE_ERROR)."""
+
+    errno = 1064
+    sqlstate = "42000"
+
+
+class NoDatabase(MeshError):
+    """ER_NO_DB_ERROR."""
+
+    errno = 1046
+    sqlstate = "3D000"
+
+    def __init__(self) -> None:
+        super().__init__("No database selected")
+
+
+class UnknownDatabase(MeshError):
+    """ER_BAD_DB_ERROR."""
+
+    errno = 1049
+    sqlstate = "42000"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Unknown database '{name}'")
+
+
+class UnknownTable(MeshError):
+    """ER_NO_SUCH_TABLE."""
+
+    errno = 1146
+    sqlstate = "42S02"
+
+    def __init__(self, database: str, table: str) -> None:
+        super().__init__(f"Table '{database}.{table}' doesn't exist")
+
+
+class UnknownColumn(MeshError):
+    """ER_BAD_FIELD_ERROR."""
+
+    errno = 1054
+    sqlstate = "42S22"
+
+    def __init__(self, column: str, where: str = "field list") -> None:
+        super().__init__(f"Unknown column '{column}' in '{where}'")
+
+
+class AccessDenied(MeshError):
+    """ER_DBACCESS_DENIED_ERROR: the user has no right to that logical database."""
+
+    errno = 1044
+    sqlstate = "42000"
+
+
+class SpecificAccessDenied(MeshError):
+    """ER_SPECIFIC_ACCESS_DENIED_ERROR: the user's rules do not grant this kind of statement."""
+
+    errno = 1227
+    sqlstate = "42000"
+
+    def __init__(self, privilege: str) -> None:
+        super().__init__(
+            f"Access denied; you need (at least one of) the {privilege} privilege(s) for this operation"
+        )
+
+
+class ReadOnlyUser(MeshError):
+    """ER_OPTION_PREVENTS_STATEMENT: a write by a user whose rules say read-only."""
+
+    errno = 1290
+    sqlstate = "HY000"
+
+
+class UnknownCommand(MeshError):
+    """ER_UNKNOWN_COM_ERROR."""
+
+    errno = 1047
+    sqlstate = "08S01"
+
+    def __init__(self) -> None:
+        super().__init__("Unknown command")
+
+
+class NoDataNode(MeshError):
+    """ER_NO_PARTITION_FOR_GIVEN_VALUE: no data node is configured for a sharding key's value."""
+
+    errno = 1526
+    sqlstate = "HY000"
+
+
+class PoolTimeout(MeshError):
+    """ER_CON_COUNT_ERROR: no backend connection became free within the pool's wait_timeout."""
+
+    errno = 1040
+    sqlstate = "08004"
+
+
+class OutOfSortMemory(MeshError):
+    """ER_OUT_OF_SORTMEMORY: a merge would need more than its budget."""
+
+    errno = 1038
+    sqlstate = "HY001"
+
+
+class LockWaitTimeout(MeshError):
+    """ER_LOCK_WAIT_TIMEOUT: only the statement is undone."""
+
+    errno = 1205
+    sqlstate = "HY000"
+
+
+class Deadlock(MeshError):
+    """ER_LOCK_DEADLOCK: the whole transaction is undone; drivers retry SQLSTATE 40001."""
+
+    errno = 1213
+    sqlstate = "40001"
+
+
+class CommitFailed(MeshError):
+    """ER_ERROR_DURING_COMMIT: a commit that did not, or may not, hold everywhere."""
+
+    errno = 1180
+    sqlstate = "HY000"
+
+
+class QueryInterrupted(MeshError):
+    """ER_QUERY_INTERRUPTED."""
+
+    errno = 1317
+    sqlstate = "70100"
+
+    def __init__(self) -> None:
+        super().__init__("Query execution was interrupted")
+
+
+class BackendError(MeshError):
+    """An ERR packet of a MySQL server behind us, passed on as it came."""
+
+    def __init__(self, errno: int, sqlstate: str, message: str) -> None:
+        super().__init__(message)
+        self.errno = errno
+        self.sqlstate = sqlstate
+
+
+class BackendLost(MeshError):
+    """A backend connection ended without an answer.
+
+    ``started`` is True when the request had been handed to the network: the server may have executed it.
+    The client sees CR_SERVER_LOST's text under ER_UNKNOWN_ERROR, since 2013 belongs to client libraries.
+    """
+
+    def __init__(self, data_source: str, started: bool, why: str = "") -> None:
+        self.data_source = data_source
+        self.started = started
+        super().__init__(f"Lost connection to data source '{data_source}'" + (f": {why}" if why else ""))
