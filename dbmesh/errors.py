@@ -92,9 +92,7 @@ class SpecificAccessDenied(MeshError):
     sqlstate = "42000"
 
     def __init__(self, privilege: str) -> None:
-        super().__init__(
-            f"Access denied; you need (at least one of) the {privilege} privilege(s) for this operation"
-        )
+        super().__init__(f"Access denied; you need (at least one of) the {privilege} privilege(s) for this operation")
 
 
 class ReadOnlyUser(MeshError):

@@ -1,4 +1,4 @@
-"""What a server says a table looks like: columns, types, collations, keys. Values only; loaded by ``backend.catalog``."""
+"""What a server says a table looks like: columns, types, collations, keys. Values; ``backend.catalog`` loads them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Column:
     """One column of a table, or one item of a described SELECT.
 
-    ``type``: lower-case data type as information_schema.COLUMNS.DATA_TYPE has it ('bigint', 'varchar', 'datetime', 'enum' …).
-    ``column_type``: the full type ('bigint(20) unsigned'). ``pad``: for a PAD SPACE collation the weight string of one space
+    ``type``: lower-case data type as information_schema.COLUMNS.DATA_TYPE has it ("bigint", "varchar", "enum" …).
+    ``column_type``: the full type ("bigint(20) unsigned"). ``pad``: for a PAD SPACE collation the weight of one space
     in that collation; None for NO PAD collations and for anything that is not a character string.
     """
 
