@@ -1,0 +1,24 @@
+"""Throw-away MariaDB servers for the demo, the tests and the benchmark: real ones, in a temporary folder.
+
+    with Sandbox() as sandbox:
+        server = sandbox.start("mysql_0")
+        with server.connection() as connection: ...
+
+Whatever happens to the process that holds the sandbox, kill -9 included, its servers end and its folder goes.
+"""
+
+from dbmesh.sandbox.binaries import Binaries, find_server
+from dbmesh.sandbox.install import InstallError, ensure_server
+from dbmesh.sandbox.sandbox import Sandbox
+from dbmesh.sandbox.server import Account, Server, ServerError
+
+__all__ = [
+    "Account",
+    "Binaries",
+    "InstallError",
+    "Sandbox",
+    "Server",
+    "ServerError",
+    "ensure_server",
+    "find_server",
+]

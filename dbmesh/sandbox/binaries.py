@@ -1,0 +1,71 @@
+"""Where the MySQL or MariaDB server program is on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_NAMES = ("mariadbd", "mysqld")
+_SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin", "/opt/mysql/bin")
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """One installation: the server program, its basedir, and what its processes need in their environment."""
+
+    server: Path
+    basedir: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def install_db(self) -> Path | None:
+        """MariaDB's script that makes a data directory; MySQL has none (mysqld --initialize-insecure)."""
+        script = self.basedir / "bin" / "mariadb-install-db"
+        return script if script.exists() else None
+
+
+def cache_folder() -> Path:
+    """Where programs unpacked for this user are kept between runs."""
+    if chosen := os.environ.get("DBMESH_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dbmesh"
+
+
+def find_server() -> Binaries | None:
+    """The first server program in PATH, in the usual system folders, or unpacked in the cache folder."""
+    folders = [*os.get_exec_path(), *_SYSTEM_FOLDERS]
+    for name in _NAMES:
+        if found := shutil.which(name, path=os.pathsep.join(folders)):
+            server = Path(found).resolve()
+            return Binaries(server, _basedir(server))
+    return find_unpacked(cache_folder() / "debian")
+
+
+def find_unpacked(root: Path) -> Binaries | None:
+    """The server of Debian packages that were unpacked below ``root`` without being installed."""
+    server = root / "usr" / "sbin" / "mariadbd"
+    if not os.access(server, os.X_OK):
+        return None
+    return Binaries(server, root / "usr", unpacked_environment(root))
+
+
+def unpacked_environment(root: Path) -> dict[str, str]:
+    """Environment in which programs unpacked below ``root`` find each other and their libraries."""
+    libraries = sorted({str(so.parent) for top in ("lib", "usr/lib") for so in (root / top).rglob("lib*.so*")})
+    programs = [str(root / "usr" / "sbin"), str(root / "usr" / "bin")]
+    return {
+        "LD_LIBRARY_PATH": _joined([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]),
+        "PATH": _joined([*programs, os.environ.get("PATH", os.defpath)]),
+    }
+
+
+def _joined(folders: Iterable[str]) -> str:
+    return os.pathsep.join(folder for folder in folders if folder)
+
+
+def _basedir(server: Path) -> Path:
+    """/usr for /usr/sbin/mariadbd: the folder that holds bin/, sbin/ and share/."""
+    return server.parent.parent
