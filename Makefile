@@ -1,0 +1,53 @@
+# Everything runs in .venv, which each target makes first where it is missing. Only Python >= 3.11 and make are needed.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help venv fmt lint types arch unit check test demo bench clean
+
+# The same answers whatever the machine's locale is.
+export PYTHONUTF8 := 1
+unexport PYTHONPATH PYTHONHOME
+
+BIN := .venv/bin
+STAMP := .venv/ready
+PURE_TESTS := $(wildcard tests/unit tests/cases tests/wire)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+venv: $(STAMP) ## the virtual environment in .venv
+
+$(STAMP): pyproject.toml scripts/make-venv
+	@scripts/make-venv .venv
+	@touch $(STAMP)
+
+fmt: $(STAMP) ## format the code
+	@$(BIN)/python -m ruff check --fix-only --quiet .
+	@$(BIN)/python -m ruff format .
+
+lint: $(STAMP) ## ruff
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check --quiet . || { echo "not formatted: run 'make fmt'"; exit 1; }
+
+types: $(STAMP) ## mypy --strict
+	@$(BIN)/python -m mypy
+
+arch: $(STAMP) ## which room imports which (import-linter)
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(STAMP) ## the tests that need no server
+	@$(BIN)/python -m pytest -q $(PURE_TESTS)
+
+check: lint types arch unit ## the quick part: lint, types, arch, unit
+
+test: lint types arch ## the whole suite, real MariaDB servers included
+	@$(BIN)/python -m pytest
+
+demo: $(STAMP) ## an online shop on real sharded servers, shown and verified step by step
+	@$(BIN)/python -m dbmesh demo
+
+bench: $(STAMP) ## CPU per query next to HAProxy's, in one run
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove what make made here
+	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	find dbmesh tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
