@@ -1,0 +1,284 @@
+"""The compiled rules: immutable, swapped whole by a reload, passed in wherever they are needed.
+
+Made by ``rules.loader``. Passwords never show in ``repr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from dbmesh import errors
+from dbmesh.rules.keys import Between, Equal, KeyCondition, KeyType, KeyValue
+from dbmesh.rules.passwords import StoredPassword
+from dbmesh.rules.sharding import Conditions, Sharding
+
+__all__ = [
+    "Between",
+    "BroadcastTable",
+    "DataNode",
+    "DataSource",
+    "Equal",
+    "Grant",
+    "KeyCondition",
+    "KeyGenerator",
+    "KeyType",
+    "KeyValue",
+    "Listener",
+    "LogicalDatabase",
+    "MeshRules",
+    "PoolRules",
+    "ShardedTable",
+    "SingleTable",
+    "TableRule",
+    "TlsRules",
+    "TransactionMode",
+    "TransactionRules",
+    "User",
+]
+
+TransactionMode = Literal["local", "base"]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRules:
+    """The connections of one worker process to one data source. Times in seconds."""
+
+    size: int = 16
+    wait_timeout: float = 5.0
+    idle_timeout: float = 300.0
+    connect_timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRules:
+    """TLS towards a data source. ``verify``: 'ca' checks the chain, 'identity' also the host name."""
+
+    verify: Literal["none", "ca", "identity"] = "identity"
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """One MySQL schema on one server: ``socket``, or ``host`` and ``port``. Names are unique in the mesh."""
+
+    name: str
+    schema: str
+    user: str
+    password: bytes = field(default=b"", repr=False)
+    host: str = ""
+    port: int = 3306
+    socket: str | None = None
+    tls: TlsRules | None = None
+    pool: PoolRules = PoolRules()
+
+    @property
+    def address(self) -> str:
+        """Where the server listens, for people."""
+        if self.socket is not None:
+            return self.socket
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class DataNode:
+    """A data source and an actual table in it."""
+
+    data_source: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.data_source}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGenerator:
+    """The column that an INSERT may leave out. ``spread``: data nodes that consecutive keys visit."""
+
+    column: str
+    type: Literal["snowflake", "uuid", "auto_increment"]
+    spread: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShardedTable:
+    """A table in horizontal parts. ``key_columns``: lower-cased; ``base``: BASE transactions may write it."""
+
+    name: str
+    nodes: tuple[DataNode, ...]
+    sharding: Sharding
+    key_columns: tuple[str, ...]
+    key_types: tuple[KeyType, ...]
+    generator: KeyGenerator | None = None
+    base: bool = False
+
+    def node_for(self, values: tuple[KeyValue, ...]) -> int:
+        """The index in ``nodes`` of one key, its values in the order of ``key_columns``.
+
+        NULL's home is the first node. Raises errors.NoDataNode (1526) for a key without a home or of
+        a type that the algorithm cannot place.
+        """
+        home = self.sharding.home(values)
+        if home is None:
+            key = ", ".join(f"{c}={v!r}" for c, v in zip(self.key_columns, values, strict=True))
+            raise errors.NoDataNode(f"Table '{self.name}' has no data node for sharding key {key}")
+        return home
+
+    def nodes_for(self, conditions: Conditions) -> tuple[int, ...]:
+        """Sorted indexes of every data node that can hold a row matching all the conditions; may be empty.
+
+        ``conditions``: lower-cased column → condition; other columns than the key's are ignored.
+        """
+        homes = self.sharding.homes(conditions)
+        return tuple(range(len(self.nodes))) if homes is None else tuple(sorted(homes))
+
+    @property
+    def integer_only(self) -> bool:
+        """Whether every key column has to be an integer."""
+        return all(wanted is KeyType.INTEGER for wanted in self.key_types)
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastTable:
+    """A full copy on every data source of the logical database."""
+
+    name: str
+    nodes: tuple[DataNode, ...]
+    base: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SingleTable:
+    """An unsharded table in one place."""
+
+    name: str
+    node: DataNode
+    base: bool = False
+
+    @property
+    def nodes(self) -> tuple[DataNode, ...]:
+        return (self.node,)
+
+
+TableRule = ShardedTable | BroadcastTable | SingleTable
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalDatabase:
+    """What the application sees as one database. Table names are compared exactly, as on Linux servers."""
+
+    name: str
+    data_sources: Mapping[str, DataSource]
+    tables: Mapping[str, TableRule]
+    binding_groups: tuple[frozenset[str], ...] = ()
+    default_data_source: str | None = None
+    transaction_default: TransactionMode | None = None  # None: the mesh's
+
+    def table(self, name: str) -> TableRule | None:
+        """The table's rule. A name without one is a single table in the default data source, else None."""
+        rule = self.tables.get(name)
+        if rule is None and self.default_data_source is not None:
+            return SingleTable(name, DataNode(self.default_data_source, name))
+        return rule
+
+    def bound(self, one: str, other: str) -> bool:
+        """Whether rows of both tables with equal sharding keys live at the same node index."""
+        return any(one in group and other in group for group in self.binding_groups)
+
+
+class Grant(StrEnum):
+    """What is refused unless a user's rules grant it, because all users share the backends' account."""
+
+    DDL = "ddl"
+    GRANT = "grant"
+    FILE = "file"
+    LOAD_DATA = "load_data"  # server-side; LOAD DATA LOCAL reads the client's own file
+    MYSQL = "mysql"  # the schema mysql.*
+    MESH_SCHEMA = "mesh_schema"  # the mesh's own schema
+    ADMIN = "admin"  # RELOAD MESH RULES, and other users' connections and transactions
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may log in, and to what. ``databases`` None: all of them."""
+
+    name: str
+    password: StoredPassword = field(repr=False)
+    databases: frozenset[str] | None = frozenset()
+    read_only: bool = False
+    grants: frozenset[Grant] = frozenset()
+
+    def may_use(self, database: str) -> bool:
+        return self.databases is None or database in self.databases
+
+    def may(self, grant: Grant) -> bool:
+        return grant in self.grants
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where the mesh listens: a Unix socket's path, or host and port (0: any free port)."""
+
+    host: str = ""
+    port: int = 0
+    socket: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Listener:
+        """``HOST:PORT``, ``[IPV6]:PORT`` or an absolute path. Raises ValueError that says what is wrong."""
+        if text.startswith("/"):
+            return cls(socket=text)
+        host, colon, port = text.rpartition(":")
+        if not colon or not host or not (port.isascii() and port.isdigit()):
+            raise ValueError("must be HOST:PORT, [IPV6]:PORT or the absolute path of a Unix socket")
+        if int(port) > 65535:
+            raise ValueError(f"port {port} is above 65535")
+        if host.startswith("[") and host.endswith("]"):
+            return cls(host[1:-1], int(port))
+        if ":" in host:
+            raise ValueError("an IPv6 address must be in brackets: [::1]:3307")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        if self.socket is not None:
+            return self.socket
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRules:
+    """How global transactions run. ``log``: the data source of the coordinator log. Times in seconds."""
+
+    default: TransactionMode = "local"
+    base_mode: Literal["eager"] = "eager"
+    log: str | None = None
+    schema: str = "_dbmesh"
+    deadline: float = 60.0
+    lease: float = 10.0
+    sweep: float = 1.0
+    lock_wait: float = 5.0
+    retention: float = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class MeshRules:
+    """All rules of one mesh. ``data_sources``: those of every logical database and the mesh's own.
+
+    ``merge_memory``: bytes that one statement may hold for sorting in the mesh. ``snowflake_epoch``: ms since
+    1970 UTC.
+    """
+
+    listeners: tuple[Listener, ...]
+    users: Mapping[str, User]
+    databases: Mapping[str, LogicalDatabase]
+    data_sources: Mapping[str, DataSource]
+    pools: PoolRules = PoolRules()
+    transaction: TransactionRules = TransactionRules()
+    server_version: str | None = None
+    max_connections: int = 1000
+    merge_memory: int = 64 * 1024 * 1024
+    snowflake_epoch: int = 1_704_067_200_000
