@@ -1,0 +1,179 @@
+"""What planning makes and needs: Plan, Bound and its route units, and the ports to the servers and the session."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, NamedTuple, Protocol
+
+from dbmesh.errors import NoDatabase, NotSupported, UnknownDatabase, UnknownTable
+from dbmesh.merge.spec import MergeSpec
+from dbmesh.rules.model import BroadcastTable, Grant, LogicalDatabase, MeshRules, TableRule
+from dbmesh.schema import Column, Table
+from dbmesh.sql.classify import StatementKind
+
+SYSTEM_DATABASES = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
+
+
+class TableName(NamedTuple):
+    """A table as the client names it: logical database (or a system database, in lower case) and logical table."""
+
+    database: str
+    name: str
+
+
+class RouteKind(Enum):
+    """SINGLE: one data node. MULTI: some, SCATTER: all of a sharded table's. BROADCAST: every copy (writes).
+
+    UNICAST: any one data source will do. NONE: no data node has to be asked.
+    """
+
+    SINGLE = "SINGLE"
+    MULTI = "MULTI"
+    SCATTER = "SCATTER"
+    BROADCAST = "BROADCAST"
+    UNICAST = "UNICAST"
+    NONE = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """DML on one data node in actual names, in the parts that a BASE transaction takes its images with.
+
+    ``op``: 'I', 'U' or 'D'. ``source``: the FROM item (``"`t_1` AS `t`"``). ``head``: the statement's text up to
+    WHERE; ``where``, ``order_by`` and ``limit``: what follows those words, '' without. ``insert_rows``: the text
+    of each value of each row.
+    """
+
+    op: Literal["I", "U", "D"]
+    table: str
+    source: str
+    head: str
+    where: str = ""
+    order_by: str = ""
+    limit: str = ""
+    set_columns: tuple[str, ...] = ()
+    insert_columns: tuple[str, ...] = ()
+    insert_rows: tuple[tuple[str, ...], ...] = ()
+    ignore: bool = False
+    replace: bool = False
+    on_duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteUnit:
+    """What is sent to one data source. ``table``: the actual table that it is about, '' for none or several."""
+
+    data_source: str
+    table: str
+    sql: str
+    write: Write | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A plan with one call's values. ``affected``: 'first' when every unit changes a copy of the same rows.
+
+    ``data_source`` of a UNICAST unit is one of several that would do. ``last_insert_id``: what the OK packet must say,
+    None to take the backend's.
+    """
+
+    kind: StatementKind
+    route_kind: RouteKind
+    units: tuple[RouteUnit, ...]
+    merge: MergeSpec | None = None
+    last_insert_id: int | None = None
+    affected: Literal["sum", "first"] = "sum"
+
+
+class Call(Protocol):
+    """What one call knows beyond its literals."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether sql_mode is strict: a value that a column cannot hold is an error."""
+
+    def session_value(self, name: str) -> str:
+        """SQL text of a session function: DATABASE, LAST_INSERT_ID, CONNECTION_ID, USER, CURRENT_USER, FOUND_ROWS,
+        ROW_COUNT; TIMESTAMP: this statement's time in seconds since 1970 UTC, with six digits behind the point
+        (or the session's ``timestamp`` variable where the client has set it)."""
+
+    def next_key(self, table: str) -> int | str:
+        """A new generated key of that logical table."""
+
+
+class Catalog(Protocol):
+    """What planning may ask the servers; answers are cached."""
+
+    async def table(self, data_source: str, actual_table: str) -> Table | None:
+        """None: offline, assume. Raises UnknownTable when the server has no such table."""
+
+    async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
+        """Types and collations of the items of a SELECT; None offline."""
+
+
+@dataclass(kw_only=True)
+class Plan(ABC):
+    """One statement shape, decided: bound with each call's literals.
+
+    ``pinned``: indexes of literals whose text the plan has used up; another text needs another plan.
+    ``writes``: it changes rows or schema, or takes row locks: read-only users may not run it.
+    ``locks``: it takes row locks (FOR UPDATE …). ``grants``: what the user's rules must grant.
+    ``user_variables``: lower-cased names, without '@', of the user variables in the text.
+    ``judge``: set when our parser cannot read the text. The engine has a backend PREPARE it: a syntax
+    error (1064) is the client's answer in the server's own words, else ``judge`` is raised. Such a plan cannot be bound.
+    ``notes``: what had to be assumed, shown by EXPLAIN.
+    """
+
+    kind: StatementKind
+    tables: tuple[TableName, ...] = ()
+    writes: bool = False
+    locks: bool = False
+    user_variables: frozenset[str] = frozenset()
+    pinned: frozenset[int] = frozenset()
+    grants: frozenset[Grant] = frozenset()
+    judge: NotSupported | None = None
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        """The route units of one call. Raises NotSupported when its values need a route that cannot be answered."""
+
+    def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
+        """(data source, SQL) when one unit without merge and without session values is all; None: ``bind`` it.
+
+        Hot, and only ever a short cut: ``bind`` would answer the same.
+        """
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a statement is planned in. ``database``: the session's, None when it has chosen none."""
+
+    database: LogicalDatabase | None
+    rules: MeshRules
+    catalog: Catalog
+
+    def resolve(self, database: str, table: str) -> tuple[LogicalDatabase, TableRule]:
+        """The rule of a table; ``database`` '' is the session's. Raises 1046, 1049 or 1146 as MySQL does."""
+        home = self.rules.databases.get(database) if database else self.database
+        if home is None:
+            raise UnknownDatabase(database) if database else NoDatabase()
+        rule = home.table(table)
+        if rule is None:
+            raise UnknownTable(home.name, table)
+        return home, rule
+
+    async def columns(self, rule: TableRule) -> Table | None:
+        """The table as its first data node has it; None offline."""
+        node = rule.nodes[0]
+        return await self.catalog.table(node.data_source, node.table)
+
+
+def copies(rule: TableRule) -> dict[str, str]:
+    """Data source → actual table, for tables that are whole wherever they are (broadcast and single ones)."""
+    assert isinstance(rule, BroadcastTable) or len(rule.nodes) == 1
+    return {node.data_source: node.table for node in rule.nodes}

@@ -1,0 +1,1 @@
+"""Which data nodes a statement concerns."""

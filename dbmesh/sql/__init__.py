@@ -1,0 +1,1 @@
+"""What one statement says: fingerprint, kind, tokens, tree, predicates."""
