@@ -22,12 +22,18 @@ BUDGET = 32 << 20
 class SortKey:
     """One key of an ORDER BY, GROUP BY or DISTINCT: a column and how its values compare.
 
-    How is read from the column's definition when the streams open: integers, DECIMAL, FLOAT/DOUBLE, YEAR,
-    BIT, the temporal types and *binary* strings compare by themselves, NULL first when ascending. A character
-    string does not: the rewrite appends ``WEIGHT_STRING(expression)`` (it is NULL when the value is) and
-    ``column`` names that derived column. In the same way an ENUM or SET that is sorted by its index names a
-    derived ``expression+0``. A key whose column is a character string, ENUM, SET, JSON or GEOMETRY is refused
-    (1235) when the streams open, never compared wrongly.
+    How is read from the column's definition when the streams open. Integers, DECIMAL, DOUBLE, YEAR, BIT, DATE,
+    DATETIME, TIME and *binary* strings compare by themselves, NULL first when ascending. For the others the text
+    that a backend sends is not the value, so the rewrite appends a column to compare instead (each is NULL when
+    the value is), and ``column`` names that one; without it the statement is refused (1235), never compared wrongly:
+
+    ======================================  ==========================================
+    character string                        ``WEIGHT_STRING(expression)``, and ``pad``
+    FLOAT, DOUBLE(m,d), REAL with a scale   ``expression+0e0``
+    ENUM, SET                               ``expression+0``
+    TIMESTAMP (ambiguous around DST)        ``UNIX_TIMESTAMP(expression)``
+    JSON, GEOMETRY                          nothing: not supported
+    ======================================  ==========================================
 
     ``pad``: only for a WEIGHT_STRING column of a PAD SPACE collation, the weight string of one space
     (``schema.Column.pad``): the shorter key compares as if continued by it. None: compare as the bytes are.
@@ -58,11 +64,12 @@ class Aggregate:
 
     The backend runs the client's own ``COUNT(…)``, ``SUM(…)``, so type, scale and label are MySQL's own.
 
-    ``key``: MIN and MAX of character strings only: the derived ``WEIGHT_STRING(MIN(s))`` column and its pad
-    (``descending`` is not used). Other types compare by ``column`` itself.
+    ``key``: MIN and MAX of character strings, ENUM and SET only (all three compare as strings there): the derived
+    ``WEIGHT_STRING(MIN(s))`` column and its pad (``descending`` is not used). Other types compare by ``column``.
 
-    ``sum`` and ``count``: AVG only, the columns that hold ``SUM(x)`` and ``COUNT(x)`` of the same x. They
-    need not be listed as aggregates unless ``finish`` reads them.
+    ``sum`` and ``count``: for AVG the columns that hold ``SUM(x)`` and ``COUNT(x)`` of the same x. They
+    need not be listed as aggregates unless ``finish`` reads them. For SUM, ``sum`` names a derived ``SUM(x)+0e0``
+    where x is a DOUBLE with a scale (``DOUBLE(10,2)``, ``d2/3``), whose text is rounded; so it does for AVG.
 
     ``count`` with ANY: the column with ``COUNT(*)``; the value is that of the first backend row that stands
     for at least one table row (a bare column in a query without GROUP BY, where an empty shard sends NULL).

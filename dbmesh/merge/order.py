@@ -1,0 +1,83 @@
+"""Many streams of rows into one: side by side, or merged by their order. Holds one batch of each stream at most."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Generator
+from operator import itemgetter
+from typing import TypeAlias
+
+from dbmesh.errors import NotSupported
+from dbmesh.merge.event import Need, Reply
+from dbmesh.merge.key import Key, KeyReader
+
+Pairs: TypeAlias = list[tuple[Key, bytes]]
+Source: TypeAlias = Generator[Need | Pairs, Reply, None]
+
+_key = itemgetter(0)
+
+
+def side_by_side(streams: int) -> Generator[Need | list[bytes], Reply, None]:
+    """Rows of all streams in no order. In turns, so that no backend waits in the middle of its result for long."""
+    live = list(range(streams))
+    while live:
+        for stream in tuple(live):
+            batch = yield Need(stream)
+            if batch is None:
+                live.remove(stream)
+            else:
+                assert isinstance(batch, list)
+                yield batch
+
+
+def in_order(streams: int, reader: KeyReader, strict: bool) -> Source:
+    """Rows of all streams, ordered by their keys; of equal keys those of the first stream come first.
+
+    All rows up to the smallest of the streams' last known keys are complete: they are cut off their batches and sorted,
+    which for a few ordered runs is one merge pass in C. ``strict``: an unordered stream is an error (a group would be
+    torn apart) instead of a matter of the backend's own order.
+    """
+    waiting: list[Pairs] = [[] for _ in range(streams)]
+    last: list[Key] = [None] * streams
+    live = list(range(streams))
+    while live:
+        for stream in tuple(live):
+            if waiting[stream]:
+                continue
+            batch = yield Need(stream)
+            if batch is None:
+                live.remove(stream)
+                continue
+            assert isinstance(batch, list)
+            pairs = reader.pairs(batch)
+            if strict:
+                _check_order(pairs, last[stream])
+            waiting[stream] = pairs
+            last[stream] = pairs[-1][0]
+        if live:
+            yield _complete(waiting, live)
+
+
+def _complete(waiting: list[Pairs], live: list[int]) -> Pairs:
+    bound = min(waiting[stream][-1][0] for stream in live)
+    ready: Pairs = []
+    runs = 0
+    for stream in live:
+        pairs = waiting[stream]
+        end = bisect_right(pairs, bound, key=_key)
+        if end:
+            ready += pairs[:end]
+            waiting[stream] = pairs[end:]
+            runs += 1
+    if runs > 1:
+        ready.sort(key=_key)
+    return ready
+
+
+def _check_order(pairs: Pairs, before: Key) -> None:
+    keys = [key for key, _ in pairs]
+    if keys != sorted(keys) or (before is not None and keys[0] < before):
+        raise NotSupported(
+            "a data node orders its rows otherwise than the merge compares them (a value longer than max_sort_length?)",
+            "group by a shorter expression, or raise max_sort_length",
+        )
