@@ -36,9 +36,7 @@ def test_a_row_cut_inside_a_field_is_refused_or_shorter(row: list[bytes | None],
 
 
 def test_a_column_definition_reads_back_as_it_was_written() -> None:
-    column = ColumnDefinition(
-        b"n\xc3\xa4me", FieldType.VAR_STRING, 45, 80, 1, 31, b"shop", b"o", b"t_order_1", b"name"
-    )
+    column = ColumnDefinition(b"n\xc3\xa4me", FieldType.VAR_STRING, 45, 80, 1, 31, b"shop", b"o", b"t_order_1", b"name")
     again = ColumnDefinition.parse(column.encode())
     assert again == column
     assert (again.org_table, again.length, again.decimals) == (b"t_order_1", 80, 31)

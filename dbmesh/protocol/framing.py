@@ -1,0 +1,124 @@
+"""Packets in a byte stream: three bytes of length, one of sequence, the payload (protocol page "MySQL Packets").
+
+A payload of 16 MiB and more travels in several packets; the last one is shorter than 0xFFFFFF, and may be empty.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from dbmesh.protocol.constants import MAX_PAYLOAD
+from dbmesh.protocol.failures import PacketsOutOfOrder, PacketTooLarge
+
+_HEADER = struct.Struct("<I")
+_pack_header = _HEADER.pack
+
+
+def frame(payload: bytes, sequence: int) -> bytes:
+    """The packet, or packets, of one payload; ``sequence`` is the first one's id."""
+    length = len(payload)
+    if length < MAX_PAYLOAD:
+        return _pack_header(length | sequence << 24) + payload
+    return frames((payload,), sequence)[0]
+
+
+def frames(payloads: Iterable[bytes], sequence: int) -> tuple[bytes, int]:
+    """The packets of several payloads, and the sequence id that comes next."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        length = len(payload)
+        pos = 0
+        while length - pos >= MAX_PAYLOAD:
+            parts.append(_pack_header(MAX_PAYLOAD | sequence << 24))
+            parts.append(payload[pos : pos + MAX_PAYLOAD])
+            sequence = (sequence + 1) & 0xFF
+            pos += MAX_PAYLOAD
+        parts.append(_pack_header((length - pos) | sequence << 24))
+        parts.append(payload[pos:] if pos else payload)
+        sequence = (sequence + 1) & 0xFF
+    return b"".join(parts), sequence
+
+
+class Framer:
+    """Takes chunks as they arrive, gives payloads.
+
+    ``expected`` is the sequence id the next packet must have and afterwards that of the packet behind it; the owner
+    sets it to 0 where a new command begins. A payload is at most ``max_size`` bytes long.
+    """
+
+    __slots__ = ("_chunks", "_data", "_kept", "_needed", "_partial", "_pos", "expected", "max_size")
+
+    def __init__(self, max_size: int = 64 << 20, expected: int = 0) -> None:
+        self.max_size = max_size
+        self.expected = expected
+        self._data: bytes = b""
+        self._pos = 0
+        self._chunks: list[bytes] = []  # joined only when enough bytes are there: linear time for any splitting
+        self._kept = 0
+        self._needed = 0
+        self._partial: list[bytes] = []
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that are held and were not given out."""
+        return len(self._data) - self._pos + self._kept + sum(map(len, self._partial))
+
+    def feed(self, chunk: bytes) -> None:
+        if self._pos < len(self._data):
+            self._keep()
+        if not self._kept:
+            self._data = chunk
+            self._pos = 0
+            return
+        self._chunks.append(chunk)
+        self._kept += len(chunk)
+        if self._kept >= self._needed:
+            self._data = b"".join(self._chunks)
+            self._pos = 0
+            self._chunks.clear()
+            self._kept = 0
+
+    def next(self) -> bytes | None:
+        """The next whole payload, or None. Raises PacketTooLarge, and PacketsOutOfOrder; then the stream is lost."""
+        while True:
+            data = self._data
+            pos = self._pos
+            have = len(data) - pos
+            if have < 4:
+                if not self._kept:
+                    self._keep(4)
+                return None
+            length = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16
+            if data[pos + 3] != self.expected:
+                raise PacketsOutOfOrder()
+            if length > self.max_size or (self._partial and self._partial_size() + length > self.max_size):
+                raise PacketTooLarge()
+            end = pos + 4 + length
+            if have < 4 + length:
+                self._keep(4 + length)
+                return None
+            self._pos = end
+            self.expected = (self.expected + 1) & 0xFF
+            payload = data[pos + 4 : end]
+            if length == MAX_PAYLOAD:
+                self._partial.append(payload)
+            elif self._partial:
+                self._partial.append(payload)
+                payload = b"".join(self._partial)
+                self._partial.clear()
+                return payload
+            else:
+                return payload
+
+    def _partial_size(self) -> int:
+        return MAX_PAYLOAD * len(self._partial)
+
+    def _keep(self, needed: int = 0) -> None:
+        rest = self._data[self._pos :]
+        self._data = b""
+        self._pos = 0
+        if rest:
+            self._chunks.insert(0, rest)
+            self._kept += len(rest)
+        self._needed = needed
