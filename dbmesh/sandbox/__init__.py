@@ -8,14 +8,18 @@ Whatever happens to the process that holds the sandbox, kill -9 included, its se
 """
 
 from dbmesh.sandbox.binaries import Binaries, find_server
+from dbmesh.sandbox.endpoint import Account
 from dbmesh.sandbox.install import InstallError, ensure_server
+from dbmesh.sandbox.mesh import Mesh
+from dbmesh.sandbox.process import ServerError
 from dbmesh.sandbox.sandbox import Sandbox
-from dbmesh.sandbox.server import Account, Server, ServerError
+from dbmesh.sandbox.server import Server
 
 __all__ = [
     "Account",
     "Binaries",
     "InstallError",
+    "Mesh",
     "Sandbox",
     "Server",
     "ServerError",

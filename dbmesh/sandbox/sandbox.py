@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from dbmesh.sandbox.binaries import Binaries
+from dbmesh.sandbox.endpoint import Account
 from dbmesh.sandbox.install import Say, ensure_server
-from dbmesh.sandbox.server import SERVER_OPTIONS, Account, Server, ServerError
+from dbmesh.sandbox.process import ServerError
+from dbmesh.sandbox.server import SERVER_OPTIONS, Server
 
 DEFAULT_ACCOUNT = Account("dbmesh", "sandbox-secret")
 _LONGEST_SOCKET_FOLDER = 60  # sockaddr_un holds 107 bytes; a folder below ours and a name must fit
@@ -23,7 +25,7 @@ _LONGEST_SOCKET_FOLDER = 60  # sockaddr_un holds 107 bytes; a folder below ours 
 _REAPER = """
 trap '' INT TERM HUP
 read -r line
-for file in "$1"/*/pid; do [ -f "$file" ] && kill -9 "$(cat "$file")"; done
+for file in "$1"/*/pid; do [ -f "$file" ] && kill -s KILL -- "-$(cat "$file")"; done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 """
 

@@ -15,7 +15,7 @@ import pymysql
 import pytest
 
 from dbmesh.sandbox import Sandbox, Server, ServerError
-from dbmesh.sandbox.server import wait_until
+from dbmesh.sandbox.process import wait_until
 
 _HOLDER = """
 from dbmesh.sandbox import Sandbox
