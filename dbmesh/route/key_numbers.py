@@ -33,7 +33,8 @@ def compare_integer(literal: Literal, column: Column) -> KeyValue | Verdict:
     if exact is None:
         return UNKNOWN
     if exact != exact.to_integral_value():
-        return NOTHING
+        # A server may round such a string or double to the column's type before it compares: '1e-64' finds 0.
+        return NOTHING if literal.kind is Kind.DECIMAL else UNKNOWN
     value = int(exact)
     return value if -(2**63) <= value < 2**64 else NOTHING
 
@@ -77,10 +78,10 @@ def store_integer(literal: Literal, column: Column, strict: bool) -> KeyValue:
         if math.isinf(number):
             return most if number > 0 else least
         return max(least, min(round(number), most))
+    if column.unsigned and (-1 < number < 0 or number <= -(2**64)):
+        raise _unclear(column, "a negative fraction, or a number that underflows BIGINT,")
     if number.adjusted() > 30:
         return most if number > 0 else least
-    if column.unsigned and -1 < number < 0:
-        raise _unclear(column, "a negative fraction")
     whole = int(number.quantize(Decimal(1), rounding=ROUND_HALF_UP, context=_ARITHMETIC))
     return max(least, min(whole, most))
 
