@@ -1,0 +1,194 @@
+"""All files → ``MeshRules``: what they share, and what has to be unique among them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from dbmesh.rules import document, passwords
+from dbmesh.rules.compile_database import compile_data_sources, compile_database, compile_pools
+from dbmesh.rules.mistakes import Path, RuleErrors, Source
+from dbmesh.rules.model import (
+    DataSource,
+    Grant,
+    Listener,
+    LogicalDatabase,
+    MeshRules,
+    PoolRules,
+    ShardedTable,
+    TransactionRules,
+    User,
+)
+from dbmesh.rules.validate import validate
+
+
+def compile_mesh(mesh: Source, sources: Sequence[Source]) -> MeshRules:
+    """The rules of the mesh's file and the databases' files. Raises RuleErrors with every mistake of all of them."""
+    file = None if mesh.data is None else validate(document.MeshFile, mesh)
+    pools = compile_pools(None if file is None else file.pools, PoolRules())
+    databases = _databases(sources, pools)
+    data_sources = _data_sources(mesh, file, sources, databases, pools)
+    rules = None if file is None else _rules(mesh, file, sources, databases, data_sources, pools)
+    mistakes = [mistake for source in (mesh, *sources) for mistake in source.mistakes]
+    if mistakes or rules is None:
+        raise RuleErrors(mistakes)
+    return rules
+
+
+def _databases(sources: Sequence[Source], pools: PoolRules) -> dict[str, LogicalDatabase]:
+    """The logical databases by name; a second one of the same name is a mistake."""
+    databases: dict[str, LogicalDatabase] = {}
+    files: dict[str, str] = {}
+    for source in sources:
+        file = None if source.data is None else validate(document.DatabaseFile, source)
+        if file is None:
+            continue
+        database = compile_database(source, file, pools)
+        if database.name in databases:
+            source.mistake(("database",), f"'{database.name}' is also the database of {files[database.name]}")
+        databases.setdefault(database.name, database)
+        files.setdefault(database.name, source.file)
+    return databases
+
+
+def _data_sources(
+    mesh: Source,
+    file: document.MeshFile | None,
+    sources: Sequence[Source],
+    databases: dict[str, LogicalDatabase],
+    pools: PoolRules,
+) -> dict[str, DataSource]:
+    """Every data source by name; names are unique in the mesh, because pools are found by them."""
+    owners: dict[str, str] = {}
+    for source in (mesh, *sources):
+        for name in source.names("data_sources"):
+            if name in owners:
+                message = f"the data source '{name}' is also in {owners[name]}"
+                source.mistake(("data_sources", name), message, at_key=True)
+            owners.setdefault(name, source.file)
+    found = {} if file is None else compile_data_sources(mesh, file.data_sources, pools)
+    for database in databases.values():
+        found |= database.data_sources
+    return found
+
+
+def _rules(
+    mesh: Source,
+    file: document.MeshFile,
+    sources: Sequence[Source],
+    databases: dict[str, LogicalDatabase],
+    data_sources: dict[str, DataSource],
+    pools: PoolRules,
+) -> MeshRules:
+    epoch = datetime.datetime.combine(file.snowflake_epoch, datetime.time(), datetime.UTC)
+    rules = MeshRules(
+        listeners=_listeners(mesh, file),
+        users={name: _user(mesh, name, part) for name, part in file.users.items()},
+        databases=databases,
+        data_sources=data_sources,
+        pools=pools,
+        transaction=_transaction(mesh, file.transaction),
+        server_version=file.server_version,
+        max_connections=file.max_connections,
+        merge_memory=file.merge_memory,
+        snowflake_epoch=int(epoch.timestamp()) * 1000,
+    )
+    _check_databases(mesh, file, sources)
+    _check_log(mesh, sources, rules)
+    return rules
+
+
+def _listeners(mesh: Source, file: document.MeshFile) -> tuple[Listener, ...]:
+    listeners: list[Listener] = []
+    for at, text in enumerate(file.listeners):
+        try:
+            listener = Listener.parse(text)
+        except ValueError as error:
+            mesh.mistake(("listeners", at), f"'{text}' {error}")
+            continue
+        if listener in listeners and listener.port:
+            mesh.mistake(("listeners", at), f"'{text}' is listed twice")
+        listeners.append(listener)
+    return tuple(listeners)
+
+
+def _user(mesh: Source, name: str, part: document.UserPart) -> User:
+    databases = None if part.databases == ["*"] else frozenset(part.databases)
+    grants = frozenset(Grant(grant) for grant in part.grants)
+    return User(name, _password(mesh, name, part), databases, part.access == "read-only", grants)
+
+
+def _password(mesh: Source, name: str, part: document.UserPart) -> passwords.StoredPassword:
+    """The user's password; noted mistakes do not repeat it."""
+    path: Path = ("users", name)
+    if (part.password is None) == (part.password_hash is None):
+        if not any(mesh.is_broken(*path, key) for key in ("password", "password_hash")):
+            mesh.mistake(path, "needs either 'password' or 'password_hash'", at_key=True)
+    elif part.password is not None:
+        plain = part.password.get_secret_value()
+        if passwords.looks_hashed(plain):
+            mesh.mistake((*path, "password"), "looks like a hash; write it as 'password_hash'")
+        return passwords.plain(plain)
+    elif part.password_hash is not None:
+        try:
+            return passwords.hashed(part.password_hash.get_secret_value())
+        except ValueError as error:
+            mesh.mistake((*path, "password_hash"), str(error))
+    return passwords.StoredPassword()
+
+
+def _transaction(mesh: Source, part: document.TransactionPart) -> TransactionRules:
+    if part.sweep >= part.lease:
+        mesh.mistake(("transaction", "lease"), f"must be longer than sweep ({part.sweep:g} seconds)")
+    return TransactionRules(
+        part.default,
+        part.base_mode,
+        part.log,
+        part.schema_,
+        part.deadline,
+        part.lease,
+        part.sweep,
+        part.lock_wait,
+        part.retention,
+    )
+
+
+def _check_databases(mesh: Source, file: document.MeshFile, sources: Sequence[Source]) -> None:
+    """Users name databases that exist; an unreadable file may hold any, so then nothing is said."""
+    if any(source.is_broken() or source.is_broken("database") for source in sources):
+        return
+    known = [str(source.data["database"]) for source in sources if isinstance(source.data, dict)]
+    for name, user in file.users.items():
+        for at, database in enumerate(user.databases):
+            if database not in known and user.databases != ["*"]:
+                path: Path = ("users", name, "databases", at)
+                mesh.mistake(path, f"unknown database '{database}'", word=database, choices=known)
+
+
+def _check_log(mesh: Source, sources: Sequence[Source], rules: MeshRules) -> None:
+    """The coordinator log exists where something needs it."""
+    known = [name for source in (mesh, *sources) for name in source.names("data_sources")]
+    log = rules.transaction.log
+    if log is not None:
+        if log not in known and not any(source.is_broken() for source in sources):
+            path: Path = ("transaction", "log")
+            mesh.mistake(path, f"unknown data source '{log}'", word=log, choices=known)
+        return
+    need = _needs_log(rules)
+    if need and not mesh.is_broken("transaction"):
+        mesh.mistake(("transaction",), f"names no 'log' data source, but {need}", at_key=True)
+
+
+def _needs_log(rules: MeshRules) -> str:
+    """What keeps its state in the coordinator log; empty when nothing does."""
+    if rules.transaction.default == "base":
+        return "transactions are BASE by default"
+    for database in rules.databases.values():
+        if database.transaction_default == "base":
+            return f"transactions of '{database.name}' are BASE by default"
+        for table in database.tables.values():
+            if table.base:
+                return f"'{database.name}.{table.name}' takes part in BASE transactions"
+            if isinstance(table, ShardedTable) and table.generator and table.generator.type == "snowflake":
+                return f"the snowflake keys of '{database.name}.{table.name}' need a worker id from there"
+    return ""
