@@ -1,0 +1,372 @@
+"""One connection to a MySQL server: its protocol object after the login.
+
+It does one request at a time, in one of two ways: *relayed* (bytes pass to a sink as they come, no task, no future)
+or *read* (rows are collected, with back-pressure).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
+from dbmesh.errors import BackendError, BackendLost
+from dbmesh.protocol.charset import python_codec
+from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
+from dbmesh.protocol.failures import ProtocolError
+from dbmesh.protocol.framing import frame
+from dbmesh.protocol.response import Err, parse_err
+from dbmesh.protocol.result_reader import ResultReader
+from dbmesh.protocol.resultset import ColumnDefinition, decode_text_row
+from dbmesh.protocol.tracker import ResponseTracker
+
+HIGH_WATER = 256 * 1024  # bytes of rows that wait in one stream before the server has to
+_QUIT = frame(bytes((Command.QUIT,)), 0)
+_QUERY = bytes((Command.QUERY,))
+
+
+@dataclass(slots=True)
+class Result:
+    """A whole answer. ``columns`` is empty for a statement without a result set."""
+
+    columns: list[ColumnDefinition] = field(default_factory=list)
+    rows: list[list[bytes | None]] = field(default_factory=list)
+    affected: int = 0
+    last_insert_id: int = 0
+    status: int = 0
+    warnings: int = 0
+    info: bytes = b""
+
+
+class RelaySink(Protocol):
+    """Where a relayed response goes. All three are called from the event loop's callbacks."""
+
+    def relay_data(self, connection: Connection, data: bytes) -> None:
+        """Some bytes of the response; a sink that cannot keep up calls ``connection.pause_reading``."""
+        ...
+
+    def relay_end(self, connection: Connection, status: int, is_error: bool) -> None:
+        """All of the response has been given; details are in ``connection.tracker`` until its next request."""
+        ...
+
+    def relay_lost(self, connection: Connection, error: BackendLost) -> None:
+        """The response ends here, perhaps in the middle of a packet; the connection is closed."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """Made by `dial`. ``state`` is what the server's session has now, ``status`` its last status flags.
+
+    ``on_closed`` is called once when the connection has ended, ``on_abandoned`` when it was left while the server
+    still worked for it.
+    """
+
+    __slots__ = (
+        "_failure",
+        "_loop",
+        "_paused",
+        "_reader",
+        "_sent",
+        "_sink",
+        "_transport",
+        "_waiter",
+        "capabilities",
+        "created",
+        "data_source",
+        "idle_since",
+        "on_abandoned",
+        "on_closed",
+        "poisoned",
+        "server_version",
+        "state",
+        "status",
+        "thread_id",
+        "tracker",
+    )
+
+    def __init__(
+        self, data_source: str, capabilities: Capabilities, transport: asyncio.Transport, thread_id: int, version: str
+    ) -> None:
+        self.data_source = data_source
+        self.capabilities = capabilities
+        self.thread_id = thread_id
+        self.server_version = version
+        self.state: SessionState = DEFAULT_STATE
+        self.status: int = Status.AUTOCOMMIT
+        self.tracker = ResponseTracker(capabilities.deprecate_eof)
+        self.poisoned = False  # the session's state is not known any more: not to be used again
+        self.on_closed: Callable[[Connection], None] = _ignore
+        self.on_abandoned: Callable[[Connection], None] = _ignore
+        self._loop = asyncio.get_running_loop()
+        self.created = self.idle_since = self._loop.time()
+        self._transport = transport
+        self._sink: RelaySink | None = None
+        self._reader: ResultReader | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self._sent = False
+        self._failure: BackendLost | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self._failure is not None or self._transport.is_closing()
+
+    @property
+    def busy(self) -> bool:
+        """A request is under way."""
+        return self._sink is not None or self._reader is not None
+
+    # -- requests
+
+    def relay(self, packet: bytes, sink: RelaySink) -> None:
+        """Send a command packet and pass the response to ``sink``. Raises BackendLost when nothing was sent."""
+        if self._reader is not None or self._sink is not None or self._transport.is_closing():
+            raise self._not_sent()
+        self.tracker.reset()
+        self._sink = sink
+        self._transport.write(packet)
+
+    async def execute(self, sql: str | bytes, time_limit: float | None = None) -> Result:
+        """The whole answer of one statement, in memory. ``time_limit``: seconds; then it is given up.
+
+        Raises BackendError for the server's ERR, BackendLost when the connection ended.
+        """
+        stream = self._begin(sql)
+        try:
+            async with asyncio.timeout(time_limit):
+                return await self._whole(stream)
+        except TimeoutError:
+            self.abandon()
+            raise BackendLost(self.data_source, True, f"no answer within {time_limit} s") from None
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+
+    async def _whole(self, stream: RowStream) -> Result:
+        await stream.started()
+        rows: list[list[bytes | None]] = []
+        while (batch := await stream.next_batch()) is not None:
+            rows += map(decode_text_row, batch)
+        ok = stream.reader.ok
+        assert ok is not None
+        result = Result(stream.columns, rows, ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
+        while not stream.reader.ended:
+            stream.reader.next_set()
+            while await stream.next_batch() is not None:
+                pass
+        return result
+
+    async def stream(self, sql: str | bytes) -> RowStream:
+        """Send one statement; returns when its columns are known. Errors as `execute`."""
+        stream = self._begin(sql)
+        try:
+            await stream.started()
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        return stream
+
+    async def apply(self, state: SessionState) -> None:
+        """Give the server's session that state. After an error the connection is poisoned."""
+        if state is self.state:
+            return
+        try:
+            for statement in state.changes_from(self.state):
+                await self.execute(statement.encode(python_codec(state.client), "surrogateescape"))
+        except BaseException:
+            self.poisoned = True
+            raise
+        self.state = state
+
+    def _begin(self, sql: str | bytes) -> RowStream:
+        if self.busy or self.closed:
+            raise self._not_sent()
+        text = sql if isinstance(sql, bytes) else sql.encode(python_codec(self.state.client), "surrogateescape")
+        reader = self._reader = ResultReader(self.capabilities.deprecate_eof)
+        reader.expect((len(text) + 1) // MAX_PAYLOAD + 1 & 0xFF)
+        self._transport.write(frame(_QUERY + text, 0))
+        return RowStream(self, reader)
+
+    def _not_sent(self) -> BackendLost:
+        if self._failure is not None:
+            return BackendLost(self.data_source, False, str(self._failure.__cause__ or "closed before"))
+        return BackendLost(self.data_source, False, "the connection is busy" if self.busy else "it was closed")
+
+    # -- ends
+
+    def close(self) -> None:
+        """End the connection; with a request under way that is `abandon`."""
+        if self.busy:
+            self.abandon()
+        elif not self._transport.is_closing():
+            self._transport.write(_QUIT)
+            self._transport.close()
+
+    def abandon(self) -> None:
+        """Leave a request that is under way: the connection ends, and its server is told to stop working."""
+        if self._failure is None:
+            self._fail(BackendLost(self.data_source, True, "given up by the mesh"))
+            self.on_abandoned(self)
+
+    def _fail(self, failure: BackendLost) -> None:
+        if self._failure is not None:
+            return
+        self._failure = failure
+        self._transport.abort()
+        sink, self._sink = self._sink, None
+        self._reader = None
+        self._wake()
+        self.on_closed(self)
+        if sink is not None:
+            sink.relay_lost(self, failure)
+
+    # -- the event loop's callbacks
+
+    def data_received(self, data: bytes) -> None:
+        sink = self._sink
+        if sink is None:
+            self._read(data)
+            return
+        try:
+            end = self.tracker.feed(data)
+        except ProtocolError as error:
+            self._fail(BackendLost(self.data_source, True, error.message))
+            return
+        if end < 0:
+            sink.relay_data(self, data)
+            return
+        surplus = end != len(data)
+        if surplus:
+            data = data[:end]
+        self._sink = None
+        self.status = self.tracker.status
+        sink.relay_data(self, data)
+        if self._paused:
+            self.resume_reading()
+        if surplus:
+            self._fail(BackendLost(self.data_source, False, "the server sent more than it was asked for"))
+        sink.relay_end(self, self.status, self.tracker.is_error)
+
+    def _read(self, data: bytes) -> None:
+        reader = self._reader
+        if reader is None:
+            self._unasked(data)
+            return
+        try:
+            reader.feed(data)
+        except ProtocolError as error:
+            self._fail(BackendLost(self.data_source, True, error.message))
+            return
+        if reader.ended:
+            self._reader = None
+            self.status = reader.ok.status if reader.ok else self.status
+            if reader.surplus:
+                self._unasked(b"")
+        elif reader.buffered > HIGH_WATER:
+            self.pause_reading()
+        if reader.set_ended or reader.columns is not None:
+            self._wake()
+
+    def _unasked(self, data: bytes) -> None:
+        # MySQL says why it closes an idle connection (4031) before it does.
+        why = "the server spoke unasked"
+        if len(data) > 6 and data[4] == 0xFF:
+            why = parse_err(data[4:]).message
+        self._fail(BackendLost(self.data_source, False, why))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(BackendLost(self.data_source, self.busy, str(exc) if exc else "the server closed the connection"))
+
+    # -- back-pressure
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    # -- for RowStream
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _more(self, reader: ResultReader) -> None:
+        """Wait for more of the reader's response. Raises BackendLost."""
+        if self._reader is not reader:
+            assert self._failure is not None
+            raise self._failure
+        self.resume_reading()
+        self._waiter = self._loop.create_future()
+        await self._waiter
+        if self._failure is not None and not reader.set_ended:
+            raise self._failure
+
+
+class RowStream:
+    """The rows of one statement as they come. At most `HIGH_WATER` bytes and one chunk wait in it.
+
+    ``columns`` is empty when the statement gave no result set; ``status`` and ``warnings`` are true after the end.
+    """
+
+    __slots__ = ("_connection", "columns", "reader", "status", "warnings")
+
+    def __init__(self, connection: Connection, reader: ResultReader) -> None:
+        self._connection = connection
+        self.reader = reader
+        self.columns: list[ColumnDefinition] = []
+        self.status = 0
+        self.warnings = 0
+
+    async def started(self) -> None:
+        """Wait for the columns. Raises BackendError, BackendLost."""
+        reader = self.reader
+        while reader.columns is None and not reader.set_ended:
+            await self._connection._more(reader)
+        self.columns = reader.columns or []
+        if reader.err is not None and not reader.rows:
+            raise _backend_error(reader.err)
+
+    async def next_batch(self) -> list[bytes] | None:
+        """The payloads of the rows that have come since, at least one; None after the last. Errors as `started`."""
+        reader = self.reader
+        while not reader.rows:
+            if reader.set_ended:
+                self._finish()
+                return None
+            await self._connection._more(reader)
+        rows = reader.take_rows()
+        if not reader.ended:
+            self._connection.resume_reading()
+        return rows
+
+    def _finish(self) -> None:
+        if self.reader.err is not None:
+            raise _backend_error(self.reader.err)
+        assert self.reader.ok is not None
+        self.status = self.reader.ok.status
+        self.warnings = self.reader.ok.warnings
+
+    def close(self) -> None:
+        """Forget the rest. Unless all of it had come, the connection is lost with it and the server's work ends."""
+        if not self.reader.ended:
+            self._connection.abandon()
+
+
+def _backend_error(err: Err) -> BackendError:
+    return BackendError(err.errno, err.sqlstate, err.message)
+
+
+def _ignore(connection: Connection) -> None:
+    """Nobody wants to know."""

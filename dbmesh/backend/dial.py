@@ -1,0 +1,120 @@
+"""Making a connection: asyncmy dials, negotiates TLS and logs in; then its transport gets our protocol object."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+from asyncmy import connection as asyncmy_connection
+from asyncmy import errors as asyncmy_errors
+
+from dbmesh.backend.connection import Connection
+from dbmesh.backend.failures import Unreachable
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import DEFAULT_CHARSET, DEFAULT_STATE
+from dbmesh.protocol.constants import Capability
+from dbmesh.rules.model import DataSource, TlsRules
+
+# What a relayed client must not be able to use past the router.
+_NEVER = Capability.MULTI_STATEMENTS | Capability.LOCAL_FILES
+
+# Its private names have no types; tests/unit/backend/test_dial.py tells when one of them moves.
+_Asyncmy: Any = asyncmy_connection.Connection
+
+
+class _Login(_Asyncmy):  # type: ignore[misc]
+    """asyncmy's connection with the capabilities of the pool's key instead of all that the server offers."""
+
+    _transport: Any
+
+    def __init__(self, *, wanted: Capabilities, **options: object) -> None:
+        super().__init__(**options)
+        self.wanted = wanted
+
+    async def _get_server_information(self) -> None:
+        await super()._get_server_information()
+        if self.wanted.deprecate_eof and not self.server_capabilities & Capability.DEPRECATE_EOF:
+            raise OSError("the server is too old: it does not know DEPRECATE_EOF")
+        if not self.wanted.deprecate_eof:
+            self.server_capabilities &= ~Capability.DEPRECATE_EOF
+        if self._ssl_context is not None and not self.server_capabilities & Capability.SSL:
+            raise OSError("the server does not offer TLS, which the rules demand")
+        self._client_flag &= ~_NEVER
+        self._mariadb_ext_caps = 0  # otherwise asyncmy asks for MariaDB's own extensions
+
+    def take_transport(self) -> asyncio.Transport:
+        """The transport, which is no longer asyncmy's. Raises OSError when more was read than the login's answer."""
+        transport: asyncio.Transport = self._transport
+        protocol = self._proto
+        if protocol.length != protocol.pos:
+            transport.abort()
+            raise OSError("the server spoke unasked")
+        self._transport = None
+        self._connected = False
+        return transport
+
+
+async def dial(source: DataSource, capabilities: Capabilities) -> Connection:
+    """A new connection in `DEFAULT_STATE`. Raises Unreachable within ``connect_timeout`` seconds."""
+    try:
+        async with asyncio.timeout(source.pool.connect_timeout):
+            return await _dial(source, capabilities)
+    except TimeoutError as error:
+        raise Unreachable(source.name, f"no answer within {source.pool.connect_timeout} s") from error
+    except asyncmy_errors.MySQLError as error:
+        raise Unreachable(source.name, _reason(error)) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise Unreachable(source.name, str(error) or type(error).__name__) from error
+
+
+async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
+    login = _Login(
+        wanted=capabilities,
+        host=source.host or None,
+        port=source.port,
+        unix_socket=source.socket,
+        user=source.user,
+        password=source.password,
+        database=source.schema,
+        charset=DEFAULT_CHARSET,
+        client_flag=Capability.FOUND_ROWS if capabilities.found_rows else 0,
+        connect_timeout=source.pool.connect_timeout,
+        autocommit=None,
+        ssl=tls_context(source.tls) if source.tls else None,
+    )
+    await login.connect()
+    transport = login.take_transport()
+    connection = Connection(source.name, capabilities, transport, login.thread_id(), _version(login))
+    transport.set_protocol(connection)
+    try:
+        # The login's collation is only a wish to servers that skip the client's handshake.
+        await connection.execute(DEFAULT_STATE.charset_statement())
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(login: _Login) -> str:
+    """MariaDB puts '5.5.5-' before its version, for old replicas."""
+    version: str = login.server_version
+    return version.removeprefix("5.5.5-")
+
+
+def tls_context(rules: TlsRules) -> ssl.SSLContext:
+    """The TLS of a data source: at least 1.2; the chain and the name are checked as the rules say."""
+    context = ssl.create_default_context(cafile=rules.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if rules.verify != "identity":
+        context.check_hostname = False
+    if rules.verify == "none":
+        context.verify_mode = ssl.CERT_NONE
+    if rules.certificate is not None:
+        context.load_cert_chain(rules.certificate, rules.key)
+    return context
+
+
+def _reason(error: Exception) -> str:
+    """asyncmy's errors are (errno, text)."""
+    return f"{error.args[1]} ({error.args[0]})" if len(error.args) > 1 else str(error)

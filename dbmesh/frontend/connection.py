@@ -1,0 +1,280 @@
+"""A client's connection after its login: packets to the session, the session's answer to packets.
+
+One command is answered at a time; what a client sends ahead waits here. A client that does not read makes the answer's
+source wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from dbmesh.backend.connection import Connection
+from dbmesh.errors import BackendLost, MeshError
+from dbmesh.protocol.commands import Quit, Request, decode_command
+from dbmesh.protocol.constants import Capability, Command
+from dbmesh.protocol.failures import ProtocolError
+from dbmesh.protocol.framing import Framer, frames
+from dbmesh.protocol.response import error_packet
+
+SENT_AHEAD = 1 << 20  # bytes of further commands that are read while one is being answered
+WRITE_AHEAD = 1 << 18  # bytes of an answer that wait for the client before the answer's source has to
+
+_log = logging.getLogger(__name__)
+
+
+class ClientGone(Exception):
+    """The client's connection has ended: nobody waits for the rest of the answer."""
+
+
+class Session(Protocol):
+    """Who answers a client's commands. All calls come from the event loop's callbacks and must not block.
+
+    Each ``on_query`` and ``on_command`` is answered by exactly one ``connection.ready()``, at once or later.
+    """
+
+    def on_query(self, payload: bytes) -> None:
+        """A COM_QUERY packet's payload: one byte of command, then the text in character_set_client."""
+        ...
+
+    def on_command(self, request: Request) -> None:
+        """Any other command but COM_QUIT."""
+        ...
+
+    def on_relay_end(self, backend: Connection, status: int, is_error: bool) -> None:
+        """The whole response of a relayed command has been passed on; ``ready`` is still to be called."""
+        ...
+
+    def on_relay_lost(self, backend: Connection, error: BackendLost, begun: bool) -> None:
+        """The backend's connection ended. ``begun``: bytes of its response were passed on, so no ERR can follow."""
+        ...
+
+    def on_lost(self) -> None:
+        """The client has gone. Nothing is called afterwards; backends in use are the session's to release."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLogin:
+    """What a login agreed on. ``capabilities``: those that both sides have; ``collation``: an id; ``host``: for people."""
+
+    connection_id: int
+    user: str
+    host: str
+    database: str | None
+    capabilities: int
+    collation: int
+    attributes: dict[str, str]
+
+    @property
+    def deprecate_eof(self) -> bool:
+        return bool(self.capabilities & Capability.DEPRECATE_EOF)
+
+    @property
+    def found_rows(self) -> bool:
+        return bool(self.capabilities & Capability.FOUND_ROWS)
+
+
+class FrontendConnection(asyncio.Protocol):
+    """The transport's protocol object from the end of the login on, and the sink of what its session relays.
+
+    ``first_sequence``: the sequence id of the answer's first packet; 1 but after a command of 16 MiB and more. A
+    relayed backend numbers by its own command, so relay only where both begin alike.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_closed",
+        "_drain",
+        "_framer",
+        "_on_closed",
+        "_pumping",
+        "_reading_paused",
+        "_relayed",
+        "_sequence",
+        "_session",
+        "_slow",
+        "_source",
+        "_transport",
+        "first_sequence",
+        "login",
+    )
+
+    def __init__(
+        self,
+        login: ClientLogin,
+        transport: asyncio.Transport,
+        max_packet: int,
+        on_closed: Callable[[FrontendConnection], None],
+    ) -> None:
+        self.login = login
+        self.first_sequence = 1
+        self._transport = transport
+        self._framer = Framer(max_packet)
+        self._on_closed = on_closed
+        self._session: Session | None = None
+        self._sequence = 0
+        self._busy = True  # until the login's OK is out
+        self._closed = False
+        self._pumping = False
+        self._reading_paused = False
+        self._slow = False
+        self._relayed = False
+        self._source: Connection | None = None
+        self._drain: asyncio.Future[None] | None = None
+        transport.set_write_buffer_limits(high=WRITE_AHEAD)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def begin(self, session: Session) -> None:
+        """From here on commands go to that session."""
+        self._session = session
+        self.ready()
+
+    # -- what a session calls
+
+    def send(self, payloads: Iterable[bytes]) -> None:
+        """Write packets of the answer, numbered on from the last."""
+        data, self._sequence = frames(payloads, self._sequence)
+        self.write(data)
+
+    def send_error(self, error: MeshError) -> None:
+        self.send((error_packet(error),))
+
+    def write(self, data: bytes) -> None:
+        """Write bytes that are packets already. What a client that has gone would have got is dropped."""
+        if not self._closed:
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough for more to be written. Raises ClientGone."""
+        if self._slow and not self._closed:
+            if self._drain is None:
+                self._drain = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._drain)
+        if self._closed:
+            raise ClientGone
+
+    def ready(self) -> None:
+        """The answer is complete: the next command may come."""
+        self._busy = False
+        self._source = None
+        self._relayed = False
+        if not self._pumping and not self._closed:
+            self._framer.expected = 0
+            self._pump()
+
+    def close(self) -> None:
+        """End the connection after what has been written is out."""
+        if not self._closed:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
+
+    # -- the sink of a relay
+
+    def relay_data(self, connection: Connection, data: bytes) -> None:
+        if self._closed:
+            return
+        self._relayed = True
+        self._transport.write(data)
+        if self._slow:
+            self._source = connection
+            connection.pause_reading()
+
+    def relay_end(self, connection: Connection, status: int, is_error: bool) -> None:
+        self._source = None
+        if self._session is not None:
+            self._session.on_relay_end(connection, status, is_error)
+
+    def relay_lost(self, connection: Connection, error: BackendLost) -> None:
+        self._source = None
+        if self._session is not None:
+            self._session.on_relay_lost(connection, error, self._relayed)
+
+    # -- the event loop's callbacks
+
+    def data_received(self, data: bytes) -> None:
+        self._framer.feed(data)
+        if not self._busy:
+            self._pump()
+        elif self._framer.buffered > SENT_AHEAD and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _pump(self) -> None:
+        """Hand over commands until one has to be waited for."""
+        self._pumping = True
+        framer = self._framer
+        try:
+            while not self._busy and not self._slow and not self._transport.is_closing():
+                framer.expected = 0
+                payload = framer.next()
+                if payload is None:
+                    break
+                self._busy = True
+                self.first_sequence = self._sequence = framer.expected
+                self._dispatch(payload)
+        except ProtocolError as error:
+            self._sequence = framer.expected
+            self.send_error(error)
+            self.close()
+        finally:
+            self._pumping = False
+        if self._reading_paused and framer.buffered <= SENT_AHEAD and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def _dispatch(self, payload: bytes) -> None:
+        session = self._session
+        assert session is not None
+        try:
+            if payload and payload[0] == Command.QUERY:
+                session.on_query(payload)
+                return
+            request = decode_command(payload)
+            if isinstance(request, Quit):
+                self.close()
+            else:
+                session.on_command(request)
+        except MeshError as error:
+            self.send_error(error)
+            self.ready()
+        except Exception:
+            # The client must not see our traceback, nor wait for ever.
+            _log.exception("a command of connection %s failed", self.login.connection_id)
+            self.send_error(MeshError("Internal error of DBMesh; its log has the details"))
+            self.close()
+
+    def pause_writing(self) -> None:
+        self._slow = True
+
+    def resume_writing(self) -> None:
+        self._slow = False
+        if self._source is not None:
+            self._source.resume_reading()
+            self._source = None
+        self._wake()
+        if not self._busy and not self._pumping:
+            self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        self._source = None
+        self._wake()
+        session, self._session = self._session, None
+        self._on_closed(self)
+        if session is not None:
+            session.on_lost()
+
+    def _wake(self) -> None:
+        drain, self._drain = self._drain, None
+        if drain is not None and not drain.done():
+            drain.set_result(None)
