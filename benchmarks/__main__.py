@@ -1,0 +1,68 @@
+"""``python -m benchmarks``: see ``--help``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.point_select import HAPROXIES, Comparison, compare
+from dbmesh.sandbox.install import InstallError, ensure_packages
+
+PROGRAMS = {"sysbench": "sysbench", "haproxy": "haproxy"}
+
+
+@click.command()
+@click.option("--threads", default=8, show_default=True, help="Clients at the same time.")
+@click.option("--rounds", default=5, show_default=True, help="Turns of each proxy, alternating.")
+@click.option("--seconds", default=5, show_default=True, help="Length of one turn.")
+@click.option("--json", "as_json", is_flag=True, help="Print the samples instead of a table.")
+def main(threads: int, rounds: int, seconds: int, as_json: bool) -> None:
+    """CPU of the mesh per query next to HAProxy's in TCP mode: sysbench oltp_point_select, text protocol."""
+    console = Console(stderr=as_json)
+    try:
+        _ensure_programs()
+    except InstallError as error:
+        raise click.ClickException(str(error)) from error
+    console.print(f"sysbench oltp_point_select, {threads} clients, {rounds} rounds of {seconds} s for each proxy")
+    comparisons = []
+    for comparison in compare(threads, rounds, seconds):
+        console.print(_table(comparison))
+        comparisons.append(comparison)
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in comparisons], indent=2))
+
+
+def _ensure_programs() -> None:
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            ensure_packages(program, [package], click.echo)
+        if shutil.which(program) is None:
+            raise InstallError(f"{program} is not in PATH: install {package} and try again")
+
+
+def _table(comparison: Comparison) -> Table:
+    table = Table(title=f"{comparison.transport} on both sides of the proxy")
+    for heading in ("", "min", "median", "max"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, samples in comparison.samples.items():
+        table.add_row(f"{name}: µs CPU per query", *_spread([sample.cpu for sample in samples], ".1f"))
+        table.add_row(f"{name}: queries per second", *_spread([sample.rate for sample in samples], ",.0f"))
+    table.add_section()
+    for other in HAPROXIES:
+        table.add_row(f"CPU per query: mesh / {other}", *_spread(comparison.ratios(other), ".2f"))
+    return table
+
+
+def _spread(values: Sequence[float], form: str) -> tuple[str, str, str]:
+    return tuple(format(pick(values), form) for pick in (min, statistics.median, max))  # type: ignore[return-value]
+
+
+if __name__ == "__main__":
+    main()
