@@ -231,6 +231,7 @@ class Cluster:
         self.counters[name].dialled += 1
         connection.on_closed = self._on_closed
         connection.on_abandoned = self._killer.kill
+        connection.on_interrupted = self._killer.interrupt
         self._held.add(connection)
         self._recycle_later()
         return connection

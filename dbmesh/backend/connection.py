@@ -42,14 +42,16 @@ class Result:
 
 
 class RelaySink(Protocol):
-    """Where a relayed response goes. All three are called from the event loop's callbacks."""
+    """Where a relayed response goes. All are called from the event loop's callbacks, ``relay_begun`` from `relay`."""
+
+    def relay_begun(self, connection: Connection) -> None: ...
 
     def relay_data(self, connection: Connection, data: bytes) -> None:
         """Some bytes of the response; a sink that cannot keep up calls ``connection.pause_reading``."""
         ...
 
-    def relay_end(self, connection: Connection, status: int, is_error: bool) -> None:
-        """All of the response has been given; details are in ``connection.tracker`` until its next request."""
+    def relay_end(self, connection: Connection) -> None:
+        """All of the response has been given; what it said is in ``connection.tracker`` until its next request."""
         ...
 
     def relay_lost(self, connection: Connection, error: BackendLost) -> None:
@@ -61,7 +63,7 @@ class Connection(asyncio.Protocol):
     """Made by `dial`. ``state`` is what the server's session has now, ``status`` its last status flags.
 
     ``on_closed`` is called once when the connection has ended, ``on_abandoned`` when it was left while the server
-    still worked for it.
+    still worked for it, ``on_interrupted`` when the server is to end the request only.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Connection(asyncio.Protocol):
         "idle_since",
         "on_abandoned",
         "on_closed",
+        "on_interrupted",
         "poisoned",
         "server_version",
         "state",
@@ -100,6 +103,7 @@ class Connection(asyncio.Protocol):
         self.poisoned = False  # the session's state is not known any more: not to be used again
         self.on_closed: Callable[[Connection], None] = _ignore
         self.on_abandoned: Callable[[Connection], None] = _ignore
+        self.on_interrupted: Callable[[Connection], None] = _ignore
         self._loop = asyncio.get_running_loop()
         self.created = self.idle_since = self._loop.time()
         self._transport = transport
@@ -127,6 +131,7 @@ class Connection(asyncio.Protocol):
             raise self._not_sent()
         self.tracker.reset()
         self._sink = sink
+        sink.relay_begun(self)
         self._transport.write(packet)
 
     async def execute(self, sql: str | bytes, time_limit: float | None = None) -> Result:
@@ -206,10 +211,20 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abandon(self) -> None:
-        """Leave a request that is under way: the connection ends, and its server is told to stop working."""
+        """Leave a request that is under way: the connection ends, and its server is told to stop working.
+
+        The sink is not told: whoever calls this knows.
+        """
         if self._failure is None:
+            self._sink = None
             self._fail(BackendLost(self.data_source, True, "given up by the mesh"))
             self.on_abandoned(self)
+
+    def interrupt(self) -> None:
+        """KILL QUERY. An answer still comes; the connection is not used again, lest the kill hit its next request."""
+        if self.busy and not self.closed:
+            self.poisoned = True
+            self.on_interrupted(self)
 
     def _fail(self, failure: BackendLost) -> None:
         if self._failure is not None:
@@ -248,7 +263,7 @@ class Connection(asyncio.Protocol):
             self.resume_reading()
         if surplus:
             self._fail(BackendLost(self.data_source, False, "the server sent more than it was asked for"))
-        sink.relay_end(self, self.status, self.tracker.is_error)
+        sink.relay_end(self)
 
     def _read(self, data: bytes) -> None:
         reader = self._reader

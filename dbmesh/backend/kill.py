@@ -19,17 +19,24 @@ class Killer:
 
     def __init__(self, dial: Callable[[str], Awaitable[Connection]]) -> None:
         self._dial = dial
-        self._left: dict[str, list[int]] = {}
+        self._left: dict[str, list[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed = 0
 
     def kill(self, connection: Connection) -> None:
         """The connection's thread ends with its query: nobody will read its answer."""
+        self._send(connection, f"KILL {connection.thread_id}")
+
+    def interrupt(self, connection: Connection) -> None:
+        """The query ends with ERR 1317, the connection lives on."""
+        self._send(connection, f"KILL QUERY {connection.thread_id}")
+
+    def _send(self, connection: Connection, statement: str) -> None:
         left = self._left.get(connection.data_source)
         if left is not None:
-            left.append(connection.thread_id)
+            left.append(statement)
             return
-        self._left[connection.data_source] = [connection.thread_id]
+        self._left[connection.data_source] = [statement]
         task = asyncio.get_running_loop().create_task(self._run(connection.data_source))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -59,10 +66,10 @@ class Killer:
             self._left.pop(data_source, None)
             control.close()
 
-    async def _kill_all(self, control: Connection, left: list[int]) -> None:
+    async def _kill_all(self, control: Connection, left: list[str]) -> None:
         while left:
             try:
-                await control.execute(f"KILL {left.pop(0)}", time_limit=5)
+                await control.execute(left.pop(0), time_limit=5)
             except MeshError:
                 self.failed += control.closed  # else: unknown thread id, it has ended by itself
                 if control.closed:

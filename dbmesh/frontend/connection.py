@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from dbmesh.backend.connection import Connection
+from dbmesh.backend.pool import Capabilities
 from dbmesh.errors import BackendLost, MeshError
 from dbmesh.protocol.commands import Quit, Request, decode_command
 from dbmesh.protocol.constants import Capability, Command
@@ -44,41 +45,36 @@ class Session(Protocol):
         """Any other command but COM_QUIT."""
         ...
 
-    def on_relay_end(self, backend: Connection, status: int, is_error: bool) -> None:
+    def on_relay_end(self, connection: Connection) -> None:
         """The whole response of a relayed command has been passed on; ``ready`` is still to be called."""
         ...
 
-    def on_relay_lost(self, backend: Connection, error: BackendLost, begun: bool) -> None:
-        """The backend's connection ended. ``begun``: bytes of its response were passed on, so no ERR can follow."""
+    def on_relay_lost(self, connection: Connection, error: BackendLost, started: bool) -> None:
+        """A relay's connection ended, or was abandoned since the client had gone; it is still to be released.
+
+        ``started``: bytes of the response were passed on, so no ERR can follow.
+        """
         ...
 
     def on_lost(self) -> None:
-        """The client has gone. Nothing is called afterwards; backends in use are the session's to release."""
+        """The client has gone. Nothing is called afterwards."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ClientLogin:
-    """What a login agreed on. ``capabilities``: those that both sides have; ``collation``: an id; ``host``: for people."""
+    """What a login agreed on. ``flags``: the capabilities that both sides have; ``collation``: an id."""
 
-    connection_id: int
+    id: int
     user: str
     host: str
     database: str | None
-    capabilities: int
+    flags: int
     collation: int
     attributes: dict[str, str]
 
-    @property
-    def deprecate_eof(self) -> bool:
-        return bool(self.capabilities & Capability.DEPRECATE_EOF)
 
-    @property
-    def found_rows(self) -> bool:
-        return bool(self.capabilities & Capability.FOUND_ROWS)
-
-
-class FrontendConnection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """The transport's protocol object from the end of the login on, and the sink of what its session relays.
 
     ``first_sequence``: the sequence id of the answer's first packet; 1 but after a command of 16 MiB and more. A
@@ -99,7 +95,10 @@ class FrontendConnection(asyncio.Protocol):
         "_slow",
         "_source",
         "_transport",
+        "capabilities",
         "first_sequence",
+        "host",
+        "id",
         "login",
     )
 
@@ -108,9 +107,14 @@ class FrontendConnection(asyncio.Protocol):
         login: ClientLogin,
         transport: asyncio.Transport,
         max_packet: int,
-        on_closed: Callable[[FrontendConnection], None],
+        on_closed: Callable[[ClientConnection], None],
     ) -> None:
         self.login = login
+        self.id = login.id
+        self.host = login.host
+        self.capabilities = Capabilities(
+            bool(login.flags & Capability.FOUND_ROWS), bool(login.flags & Capability.DEPRECATE_EOF)
+        )
         self.first_sequence = 1
         self._transport = transport
         self._framer = Framer(max_packet)
@@ -138,18 +142,18 @@ class FrontendConnection(asyncio.Protocol):
 
     # -- what a session calls
 
-    def send(self, payloads: Iterable[bytes]) -> None:
-        """Write packets of the answer, numbered on from the last."""
+    def send(self, *payloads: bytes) -> None:
+        """Write packets of the answer, numbered on from the last. What a client that has gone would get is dropped.
+
+        In the middle of a relayed response no packet can stand: the connection is aborted instead.
+        """
+        if self._closed:
+            return
+        if self._relayed:
+            self.abort()
+            return
         data, self._sequence = frames(payloads, self._sequence)
-        self.write(data)
-
-    def send_error(self, error: MeshError) -> None:
-        self.send((error_packet(error),))
-
-    def write(self, data: bytes) -> None:
-        """Write bytes that are packets already. What a client that has gone would have got is dropped."""
-        if not self._closed:
-            self._transport.write(data)
+        self._transport.write(data)
 
     async def drained(self) -> None:
         """Wait until the client has read enough for more to be written. Raises ClientGone."""
@@ -180,19 +184,25 @@ class FrontendConnection(asyncio.Protocol):
 
     # -- the sink of a relay
 
+    def relay_begun(self, connection: Connection) -> None:
+        self._source = connection
+
     def relay_data(self, connection: Connection, data: bytes) -> None:
-        if self._closed:
-            return
         self._relayed = True
         self._transport.write(data)
         if self._slow:
-            self._source = connection
             connection.pause_reading()
 
-    def relay_end(self, connection: Connection, status: int, is_error: bool) -> None:
+    def relay_end(self, connection: Connection) -> None:
         self._source = None
+        self._relayed = False
         if self._session is not None:
-            self._session.on_relay_end(connection, status, is_error)
+            self._session.on_relay_end(connection)
+
+    def interrupt_relay(self) -> None:
+        """KILL QUERY for what is being relayed: the server answers with ERR 1317, or has already answered."""
+        if self._source is not None:
+            self._source.interrupt()
 
     def relay_lost(self, connection: Connection, error: BackendLost) -> None:
         self._source = None
@@ -224,7 +234,7 @@ class FrontendConnection(asyncio.Protocol):
                 self._dispatch(payload)
         except ProtocolError as error:
             self._sequence = framer.expected
-            self.send_error(error)
+            self.send(error_packet(error))
             self.close()
         finally:
             self._pumping = False
@@ -245,12 +255,12 @@ class FrontendConnection(asyncio.Protocol):
             else:
                 session.on_command(request)
         except MeshError as error:
-            self.send_error(error)
+            self.send(error_packet(error))
             self.ready()
         except Exception:
             # The client must not see our traceback, nor wait for ever.
-            _log.exception("a command of connection %s failed", self.login.connection_id)
-            self.send_error(MeshError("Internal error of DBMesh; its log has the details"))
+            _log.exception("a command of connection %s failed", self.id)
+            self.send(error_packet(MeshError("Internal error of DBMesh; its log has the details")))
             self.close()
 
     def pause_writing(self) -> None:
@@ -260,19 +270,22 @@ class FrontendConnection(asyncio.Protocol):
         self._slow = False
         if self._source is not None:
             self._source.resume_reading()
-            self._source = None
         self._wake()
         if not self._busy and not self._pumping:
             self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
-        self._source = None
         self._wake()
-        session, self._session = self._session, None
         self._on_closed(self)
-        if session is not None:
-            session.on_lost()
+        source, self._source = self._source, None
+        session, self._session = self._session, None
+        if session is None:
+            return
+        if source is not None:
+            source.abandon()
+            session.on_relay_lost(source, BackendLost(source.data_source, True, "the client has gone"), self._relayed)
+        session.on_lost()
 
     def _wake(self) -> None:
         drain, self._drain = self._drain, None

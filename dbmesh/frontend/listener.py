@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dbmesh.frontend.connection import FrontendConnection
+from dbmesh.frontend.connection import ClientConnection
 from dbmesh.frontend.login import Door, Login, TooManyConnections
 from dbmesh.protocol.auth import RsaKey
 from dbmesh.protocol.framing import frame
@@ -92,7 +92,7 @@ class Frontend:
         max_packet: int = 64 << 20,
         connection_ids: Iterator[int] | None = None,
     ) -> None:
-        self.connections: set[FrontendConnection] = set()
+        self.connections: set[ClientConnection] = set()
         self.max_connections = max_connections
         self._door = door
         self._login_time_limit = login_time_limit
@@ -117,7 +117,7 @@ class Frontend:
             return _Refusal()
         login: Login
 
-        def ended(connection: FrontendConnection | None) -> None:
+        def ended(connection: ClientConnection | None) -> None:
             self._logins.discard(login)
             if connection is not None:
                 self.connections.add(connection)
@@ -134,7 +134,7 @@ class Frontend:
         self._logins.add(login)
         return login
 
-    def _on_closed(self, connection: FrontendConnection) -> None:
+    def _on_closed(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
         if not self.connections:
             self._emptied.set()

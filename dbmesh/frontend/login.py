@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dbmesh.errors import MeshError
-from dbmesh.frontend.connection import ClientLogin, FrontendConnection, Session
+from dbmesh.frontend.connection import ClientConnection, ClientLogin, Session
 from dbmesh.protocol.auth import Password, RsaKey, new_salt
 from dbmesh.protocol.constants import Capability, Collation
 from dbmesh.protocol.failures import BadHandshake, PacketsOutOfOrder
@@ -83,13 +83,13 @@ class Door(Protocol):
         """The SHA256(SHA256(p)) of a user, so that the next login need not send the password."""
         ...
 
-    def open_session(self, connection: FrontendConnection) -> Session:
+    def open_session(self, connection: ClientConnection) -> Session:
         """The session of a client whose password was right. Raises MeshError: 1044, 1049, 1115 …"""
         ...
 
 
 class Login(asyncio.BufferedProtocol):
-    """Greets, checks, and hands the transport over to a `FrontendConnection`.
+    """Greets, checks, and hands the transport over to a `ClientConnection`.
 
     ``on_ended`` is called once: with the connection, which calls its own ``on_closed`` later, or with None.
     """
@@ -101,15 +101,15 @@ class Login(asyncio.BufferedProtocol):
         rsa_key: RsaKey,
         time_limit: float,
         max_packet: int,
-        on_ended: Callable[[FrontendConnection | None], None],
-        on_closed: Callable[[FrontendConnection], None],
+        on_ended: Callable[[ClientConnection | None], None],
+        on_closed: Callable[[ClientConnection], None],
     ) -> None:
         self._door = door
         self._connection_id = connection_id
         self._rsa_key = rsa_key
         self._time_limit = time_limit
         self._max_packet = max_packet
-        self._on_ended: Callable[[FrontendConnection | None], None] | None = on_ended
+        self._on_ended: Callable[[ClientConnection | None], None] | None = on_ended
         self._on_closed = on_closed
         self._buffer = bytearray(4)
         self._filled = 0
@@ -191,7 +191,7 @@ class Login(asyncio.BufferedProtocol):
         self._hand_over(login, replies)
 
     def _hand_over(self, login: ClientLogin, replies: list[bytes]) -> None:
-        connection = FrontendConnection(login, self._transport, self._max_packet, self._on_closed)
+        connection = ClientConnection(login, self._transport, self._max_packet, self._on_closed)
         session = self._door.open_session(connection)
         self._send(*replies, ok_packet())
         self._timer.cancel()
@@ -214,7 +214,7 @@ class Login(asyncio.BufferedProtocol):
         self._timer.cancel()
         self._end(None)
 
-    def _end(self, connection: FrontendConnection | None) -> None:
+    def _end(self, connection: ClientConnection | None) -> None:
         on_ended, self._on_ended = self._on_ended, None
         if on_ended is not None:
             on_ended(connection)
