@@ -1,6 +1,7 @@
 """One result from many: pure, streaming, driven by events."""
 
 from dbmesh.merge.event import Columns, Evaluate, Evaluated, Event, Need, Reply, Rows
+from dbmesh.merge.merged import merged
 from dbmesh.merge.spec import (
     Aggregate,
     AggregateKind,
@@ -30,4 +31,5 @@ __all__ = [
     "Reply",
     "Rows",
     "SortKey",
+    "merged",
 ]

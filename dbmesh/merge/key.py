@@ -42,10 +42,15 @@ def converter(key: SortKey, column: ColumnDefinition) -> Convert:
     if number is not None:
         return _descending_number(number) if key.descending else _ascending_number(number)
     if column.type in _AS_TEXT or _is_binary_string(column):
-        return _descending_bytes if key.descending else _ascending_bytes
+        return byte_order(key.descending)
     raise NotSupported(
         f"the values of column '{column.name.decode('utf-8', 'replace')}' cannot be compared outside of its server"
     )
+
+
+def byte_order(descending: bool) -> Convert:
+    """Values compare as the bytes of their text."""
+    return _descending_bytes if descending else _ascending_bytes
 
 
 def _number(column: ColumnDefinition) -> Callable[[bytes], Any] | None:
@@ -152,7 +157,7 @@ def _padded(pad: bytes, descending: bool) -> Convert:
     """Trailing pads do not count. Behind that, bytes compare rightly unless a weight is below the pad's."""
     width = len(pad)
     never_below = _never_below(pad)
-    plain = _descending_bytes if descending else _ascending_bytes
+    plain = byte_order(descending)
 
     def convert(value: bytes | None) -> Key:
         if value is None:
