@@ -1,0 +1,86 @@
+"""What BASE refuses before anything is done, because its compensation could not be right (MySQL error 1235)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dbmesh.errors import NotSupported
+from dbmesh.saga.images import key_index, unique_indexes
+from dbmesh.saga.values import kind_of
+from dbmesh.saga.writes import Write
+from dbmesh.schema import Table
+
+LOCAL_INSTEAD = "use SET dbmesh_transaction='local' for it"
+
+
+def check(write: Write, table: Table) -> None:
+    """Raise NotSupported when the write on the table could not be compensated."""
+    _check_form(write)
+    _check_table(table)
+    if write.op == "U":
+        _check_set(write, table)
+    for column in table.columns:
+        if not column.generated or column.name.lower() in _key_columns(table):
+            kind_of(column)
+    for index in unique_indexes(table):
+        if any(table.column(name) is None for name in index.columns):
+            raise NotSupported(f"unique index {index.name} of {table.name} is over an expression", LOCAL_INSTEAD)
+
+
+def _check_form(write: Write) -> None:
+    forms = [
+        (write.ignore, "a statement with IGNORE"),
+        (write.replace, "REPLACE"),
+        (write.on_duplicate, "INSERT … ON DUPLICATE KEY UPDATE"),
+        (write.op not in ("I", "U", "D"), "this form of write"),
+    ]
+    for refused, name in forms:
+        if refused:
+            raise NotSupported(f"{name} cannot be compensated in a BASE transaction", LOCAL_INSTEAD)
+
+
+def _check_table(table: Table) -> None:
+    name = table.name
+    if not key_index(table).columns:
+        raise NotSupported(
+            f"table {name} has no primary or unique not-null key: its changes cannot be compensated (BASE)",
+            "add a key or use SET dbmesh_transaction='local'",
+        )
+    if table.engine.lower() != "innodb":
+        raise NotSupported(f"table {name} has engine {table.engine}, which is not transactional", LOCAL_INSTEAD)
+    if table.triggers:
+        raise NotSupported(
+            f"table {name} has triggers ({_names(table.triggers)}) whose effects BASE cannot undo", LOCAL_INSTEAD
+        )
+    if table.cascades:
+        raise NotSupported(
+            f"foreign keys ({_names(table.cascades)}) change other tables when {name} changes, which BASE cannot undo",
+            LOCAL_INSTEAD,
+        )
+
+
+def _check_set(write: Write, table: Table) -> None:
+    keys = _key_columns(table)
+    changed = [name for name in write.set_columns if name.lower() in keys]
+    if changed:
+        raise NotSupported(
+            f"an UPDATE of the key column {changed[0]} of {table.name} cannot be compensated in a BASE transaction",
+            "delete the row and insert it anew",
+        )
+    for name in write.set_columns:
+        if table.column(name) is None:
+            # the server says it better (1054), unless the planner named an alias: then nothing could be checked
+            raise NotSupported(f"column {name} is not known in {table.name}", LOCAL_INSTEAD)
+    for column in table.columns:
+        if column.name.lower() in keys and column.on_update:
+            raise NotSupported(f"key column {column.name} of {table.name} changes by itself ON UPDATE", LOCAL_INSTEAD)
+        if column.name.lower() in keys and column.generated:
+            raise NotSupported(f"key column {column.name} of {table.name} is generated and may change", LOCAL_INSTEAD)
+
+
+def _key_columns(table: Table) -> set[str]:
+    return {name.lower() for name in key_index(table).columns}
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,59 @@
+"""The states of a global transaction, of its branches, gates and locks, and who may follow whom."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TxState(StrEnum):
+    """``g_tx.state``, the one decision row of a global transaction."""
+
+    ACTIVE = "ACTIVE"
+    COMMITTING = "COMMITTING"
+    COMMITTED = "COMMITTED"
+    ROLLING_BACK = "ROLLING_BACK"
+    ROLLED_BACK = "ROLLED_BACK"
+    PARKED = "PARKED"
+    FORCED_COMMIT = "FORCED_COMMIT"
+    FORCED_ROLLBACK = "FORCED_ROLLBACK"
+
+
+class BranchState(StrEnum):
+    """``branch.state``. ABORTED is a tombstone: that branch never committed and never can."""
+
+    COMMITTED = "COMMITTED"
+    ABORTED = "ABORTED"
+    COMPENSATED = "COMPENSATED"
+    DONE = "DONE"
+    PARKED = "PARKED"
+    SKIPPED = "SKIPPED"
+    FORCED = "FORCED"
+
+
+class GateState(StrEnum):
+    """``gate.state``: a statement of the transaction may commit on this data source only while it is OPEN."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+
+
+class LockState(StrEnum):
+    """``row_lock.state``. Who meets ROLLING_BACK must let go at once: the compensation needs the row."""
+
+    HELD = "HELD"
+    ROLLING_BACK = "ROLLING_BACK"
+
+
+FOLLOWS: dict[TxState, frozenset[TxState]] = {
+    TxState.ACTIVE: frozenset((TxState.COMMITTING, TxState.COMMITTED, TxState.ROLLING_BACK)),
+    TxState.COMMITTING: frozenset((TxState.COMMITTED, TxState.ROLLING_BACK)),
+    TxState.ROLLING_BACK: frozenset((TxState.ROLLED_BACK, TxState.PARKED)),
+    TxState.PARKED: frozenset((TxState.ROLLING_BACK, TxState.FORCED_COMMIT, TxState.FORCED_ROLLBACK)),
+    TxState.COMMITTED: frozenset(),
+    TxState.ROLLED_BACK: frozenset(),
+    TxState.FORCED_COMMIT: frozenset(),
+    TxState.FORCED_ROLLBACK: frozenset(),
+}
+
+TERMINAL = frozenset(state for state, next_states in FOLLOWS.items() if not next_states)
+TO_COMPENSATE = frozenset((BranchState.COMMITTED, BranchState.PARKED))

@@ -1,0 +1,133 @@
+"""The statements that record one write: snapshot, pinned write, after image. Text only; `transaction.record` runs them.
+
+All generated text is ASCII and free of anything that a session's sql_mode, time zone or character set would change, so
+it runs between the client's own clauses in the client's own session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from dbmesh.saga.images import Capture, Row, capture_of, key_index, unique_indexes
+from dbmesh.saga.values import condition, quoted
+from dbmesh.schema import Index, Table
+
+ALL_ROWS = 18446744073709551615  # an explicit LIMIT also switches the session's sql_select_limit off
+
+Operation = Literal["I", "U", "D"]
+
+
+class Write(Protocol):
+    """One single-table INSERT, UPDATE or DELETE on one data node, in actual names (``plan.model.Write``)."""
+
+    @property
+    def op(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def head(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def order_by(self) -> str: ...
+    @property
+    def limit(self) -> str: ...
+    @property
+    def set_columns(self) -> tuple[str, ...]: ...
+    @property
+    def insert_columns(self) -> tuple[str, ...]: ...
+    @property
+    def insert_rows(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
+    def ignore(self) -> bool: ...
+    @property
+    def replace(self) -> bool: ...
+    @property
+    def on_duplicate(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How one write on one table is recorded. ``touched``: columns that the compensation checks and restores."""
+
+    write: Write
+    table: Table
+    key: Index
+    touched: tuple[str, ...]
+    locked: tuple[Index, ...]
+    capture: Capture
+
+    def snapshot(self, most: int) -> str:
+        """Lock and read the rows that the write would change, at most ``most`` + 1 of them."""
+        write = self.write
+        limit = _clause("LIMIT", write.limit) or f" LIMIT {most + 1}"
+        return (
+            f"SELECT {self.capture.select_list} FROM {write.source}{_clause('WHERE', write.where)}"
+            f"{_clause('ORDER BY', write.order_by)}{limit} FOR UPDATE"
+        )
+
+    def pinned(self, rows: Sequence[Row]) -> str:
+        """The client's write, on exactly these rows."""
+        where = self.rows_condition(rows) if rows else "0"
+        return f"{self.write.head}\nWHERE {where}{_clause('ORDER BY', self.write.order_by)}"
+
+    def after(self, rows: Sequence[Row]) -> str:
+        """Read the rows again, by key."""
+        where = self.rows_condition(rows)
+        return f"SELECT {self.capture.select_list} FROM {self.write.source} WHERE {where} LIMIT {ALL_ROWS} FOR UPDATE"
+
+    def rows_condition(self, rows: Sequence[Row]) -> str:
+        if len(self.key.columns) == 1:
+            return self._one_column(rows)
+        return " OR ".join(f"({self._row_condition(row)})" for row in rows)
+
+    def _one_column(self, rows: Sequence[Row]) -> str:
+        equalities = [self._row_condition(row) for row in rows]
+        left = {text.partition(" = ")[0] for text in equalities}
+        if len(left) != 1 or len(rows) == 1:
+            return " OR ".join(equalities)
+        return f"{left.pop()} IN ({', '.join(text.partition(' = ')[2] for text in equalities)})"
+
+    def _row_condition(self, row: Row) -> str:
+        names = {name.lower(): name for name in row.values}
+        return " AND ".join(condition(quoted(names[c.lower()]), row.values[names[c.lower()]]) for c in self.key.columns)
+
+    def key_of(self, row: Row) -> tuple[str | None, ...]:
+        """What the row's key weighs: equal for the before and the after image of one row."""
+        weights = {name.lower(): weight for name, weight in row.weights.items()}
+        return tuple(weights[c.lower()] for c in self.key.columns)
+
+
+def _clause(keyword: str, text: str) -> str:
+    """A clause from the client's text, on a line of its own: the text may end in a comment."""
+    if not text.strip():
+        return ""
+    return f" {keyword} ({text}\n)" if keyword == "WHERE" else f" {keyword} {text}\n"
+
+
+def recording(write: Write, table: Table) -> Recording:
+    """How to record the write; ``gates.check`` has let it pass."""
+    key = key_index(table)
+    stored = [c.name for c in table.columns if not c.generated]
+    if write.op != "U":
+        indexes = _with_key(unique_indexes(table), key)
+        return Recording(write, table, key, tuple(stored), indexes, capture_of(table, [*stored, *key.columns], indexes))
+    changed = {name.lower() for name in write.set_columns}
+    touched = [c.name for c in table.columns if c.name.lower() in changed or (c.on_update and not c.generated)]
+    indexes = _with_key(tuple(i for i in unique_indexes(table) if _moved(table, i, changed)), key)
+    wanted = [*touched, *key.columns]
+    return Recording(write, table, key, tuple(touched), indexes, capture_of(table, wanted, indexes))
+
+
+def _with_key(indexes: tuple[Index, ...], key: Index) -> tuple[Index, ...]:
+    return indexes if any(index.name == key.name for index in indexes) else (key, *indexes)
+
+
+def _moved(table: Table, index: Index, changed: set[str]) -> bool:
+    """Whether an UPDATE of these columns can change the index's tuple; a generated column may depend on any."""
+    columns = [table.column(name) for name in index.columns]
+    return any(c is None or c.generated or c.on_update or c.name.lower() in changed for c in columns)

@@ -1,0 +1,212 @@
+"""Branches, gates, locks and undo records on the shards, reached by the mesh's own links."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dbmesh.errors import BackendError, BackendLost
+from dbmesh.saga.commands import Branches, Done, Existed
+from dbmesh.saga.states import BranchState
+from dbmesh.saga.undo import Op, UndoRecord, decode_image
+from dbmesh.transaction.failpoints import step
+from dbmesh.transaction.link import Answer, Link, Links
+from dbmesh.transaction.log import text
+from dbmesh.transaction.ports import Cells
+from dbmesh.transaction.tables import Place
+
+_DUPLICATE = 1062
+_PATIENCE = 1.0  # seconds that a gate or a tombstone waits before whoever blocks it is killed
+UNDO_COLUMNS = "seq, bseq, stmt_no, op, db, tbl, pk, before_img, after_img, touched, reverse_sql, orig_sql, crc"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A row of ``branch``."""
+
+    data_source: str
+    bseq: int
+    state: BranchState
+    created_at: str
+    ended_at: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUndo:
+    """An undo record as read back; ``intact``: its checksum holds."""
+
+    record: UndoRecord
+    intact: bool
+
+
+class Shards:
+    """The mesh's tables on every data source. ``places``: filled at start-up."""
+
+    def __init__(self, links: Links, places: dict[str, Place]) -> None:
+        self.links = links
+        self.places = places
+
+    def place(self, data_source: str) -> Place:
+        """Raises errors.BackendLost while a data source has not answered since the start."""
+        place = self.places.get(data_source)
+        if place is None:
+            raise BackendLost(data_source, False, "its mesh tables have not been found yet")
+        return place
+
+    async def plant(self, gtrid: str, data_source: str, bseq: int, epoch: int) -> Done | Existed:
+        """A tombstone in a branch's place: Done when the branch can never commit, Existed when it has."""
+        table = self.place(data_source).name("branch")
+        sql = (
+            f"INSERT INTO {table} (gtrid, ds, bseq, state, mode, schema_ver, epoch, ended_at) VALUES"
+            f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', 'eager', 0, {epoch}, NOW(6))"
+        )
+        try:
+            await step("plant", data_source, lambda: self._insist(data_source, sql))
+        except BackendError as error:
+            if error.errno != _DUPLICATE:
+                raise
+            states = dict((await self.branches(gtrid, data_source)).branches)
+            return Done() if states.get(bseq) is BranchState.ABORTED else Existed()
+        return Done()
+
+    async def close_gate(self, gtrid: str, data_source: str) -> Done:
+        """Waits for a statement in flight, and kills its connection when that takes longer than a second."""
+        sql = (
+            f"INSERT INTO {self.place(data_source).name('gate')} (gtrid, ds, state) VALUES"
+            f" ({text(gtrid)}, {text(data_source)}, 'CLOSED') ON DUPLICATE KEY UPDATE state='CLOSED'"
+        )
+        await step("close_gate", data_source, lambda: self._insist(data_source, sql))
+        return Done()
+
+    async def _insist(self, data_source: str, sql: str) -> Answer:
+        """Run a statement on the mesh's own rows; whoever still blocks it after a second loses its connection."""
+        async with self.links.link(data_source) as link:
+            running = asyncio.ensure_future(link.execute(sql))
+            try:
+                while not (await asyncio.wait([running], timeout=_PATIENCE))[0]:
+                    with suppress(BackendError, BackendLost):
+                        await self._kill_blockers(data_source, link)
+                return await running
+            finally:
+                if not running.done():
+                    running.cancel()
+                    await asyncio.wait([running])
+
+    async def _kill_blockers(self, data_source: str, waiting: Link) -> None:
+        """Ask the server who blocks: a stored connection id could by now be an innocent's."""
+        async with self.links.link(data_source) as link:
+            answer = await link.execute(
+                "SELECT DISTINCT w.blocking_pid FROM sys.innodb_lock_waits w JOIN information_schema.PROCESSLIST p"
+                f" ON p.ID = w.blocking_pid WHERE w.waiting_pid = {waiting.thread_id}"
+                " AND p.USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
+            )
+            for row in answer.rows:
+                await link.execute(f"KILL {int(row[0] or 0)}")
+
+    async def mark_locks(self, gtrid: str, data_source: str) -> Done:
+        sql = (
+            f"UPDATE {self.place(data_source).name('row_lock')} SET state='ROLLING_BACK'"
+            f" WHERE gtrid={text(gtrid)} AND ds={text(data_source)}"
+        )
+        await step("mark_locks", data_source, lambda: self.links.execute(data_source, sql))
+        return Done()
+
+    async def branches(self, gtrid: str, data_source: str) -> Branches:
+        return Branches([(b.bseq, b.state) for b in await self.list_branches(gtrid, data_source)])
+
+    async def list_branches(self, gtrid: str, data_source: str) -> list[Branch]:
+        """The branches on a data source, in order."""
+        sql = (
+            f"SELECT bseq, state, created_at, ended_at, note FROM {self.place(data_source).name('branch')}"
+            f" WHERE gtrid={text(gtrid)} AND ds={text(data_source)} ORDER BY bseq"
+        )
+        answer = await step("read_branches", data_source, lambda: self.links.execute(data_source, sql))
+        return [_branch(data_source, row) for row in answer.rows]
+
+    async def undo_records(self, gtrid: str, data_source: str) -> list[StoredUndo]:
+        """All undo records of a transaction on a data source, the last first."""
+        table = self.place(data_source).name("undo_record")
+        answer = await self.links.execute(
+            data_source,
+            f"SELECT {UNDO_COLUMNS} FROM {table} WHERE gtrid={text(gtrid)} AND ds={text(data_source)}"
+            " ORDER BY seq DESC",
+        )
+        return [stored_undo(row) for row in answer.rows]
+
+    async def locks(self, gtrid: str, data_source: str) -> list[tuple[str, str, str]]:
+        """(table, key, state) of the row locks that a transaction holds."""
+        table = self.place(data_source).name("row_lock")
+        answer = await self.links.execute(
+            data_source,
+            f"SELECT tbl, key_text, state FROM {table} WHERE gtrid={text(gtrid)} AND ds={text(data_source)}"
+            " ORDER BY tbl, key_text",
+        )
+        return [(_str(row[0]), _str(row[1]), _str(row[2])) for row in answer.rows]
+
+    async def locked(self, data_source: str, digests: Sequence[bytes]) -> bool:
+        """Whether one of the keys still is locked by anybody."""
+        listed = ", ".join(f"x'{digest.hex()}'" for digest in digests)
+        answer = await self.links.execute(
+            data_source,
+            f"SELECT 1 FROM {self.place(data_source).name('row_lock')} WHERE lock_key IN ({listed}) LIMIT 1",
+        )
+        return bool(answer.rows)
+
+    async def release(self, gtrid: str, data_source: str) -> Done:
+        """After COMMITTED: the locks go, the branches are DONE."""
+        place = self.place(data_source)
+        which = f"gtrid={text(gtrid)} AND ds={text(data_source)}"
+        free = f"DELETE FROM {place.name('row_lock')} WHERE {which}"
+        done = f"UPDATE {place.name('branch')} SET state='DONE', ended_at=NOW(6) WHERE {which} AND state='COMMITTED'"
+        await step("release", data_source, lambda: self.links.execute(data_source, free))
+        await self.links.execute(data_source, done)
+        return Done()
+
+    async def park(self, gtrid: str, data_source: str, bseq: int, note: str) -> None:
+        await self.links.execute(
+            data_source,
+            f"UPDATE {self.place(data_source).name('branch')} SET state='PARKED', note={text(note[:1000])}"
+            f" WHERE gtrid={text(gtrid)} AND ds={text(data_source)} AND bseq={bseq}"
+            " AND state IN ('COMMITTED', 'PARKED')",
+        )
+
+    async def forget(self, gtrids: Sequence[str], data_source: str) -> None:
+        """Remove what is kept of ended transactions."""
+        place = self.place(data_source)
+        listed = ", ".join(text(gtrid) for gtrid in gtrids)
+        for table in ("undo_record", "row_lock", "branch", "gate"):
+            await self.links.execute(data_source, f"DELETE FROM {place.name(table)} WHERE gtrid IN ({listed})")
+
+
+def stored_undo(row: Cells) -> StoredUndo:
+    """An undo record from a row of UNDO_COLUMNS."""
+    cells = [None if value is None else value.decode() for value in row]
+    op: Op = "I" if cells[3] == "I" else "U" if cells[3] == "U" else "D"
+    record = UndoRecord(
+        seq=int(cells[0] or 0),
+        bseq=int(cells[1] or 0),
+        stmt_no=int(cells[2] or 0),
+        op=op,
+        schema=cells[4] or "",
+        table=cells[5] or "",
+        key=decode_image(cells[6]) or {},
+        before=decode_image(cells[7]),
+        after=decode_image(cells[8]),
+        touched=tuple(json.loads(cells[9] or "[]")),
+        reverse_sql=cells[10] or "",
+        original=cells[11],
+    )
+    return StoredUndo(record, record.crc == int(cells[12] or 0))
+
+
+def _branch(data_source: str, row: Cells) -> Branch:
+    cells = [None if value is None else value.decode("utf-8", "replace") for value in row]
+    return Branch(data_source, int(cells[0] or 0), BranchState(cells[1] or ""), cells[2] or "", cells[3], cells[4])
+
+
+def _str(value: bytes | None) -> str:
+    return "" if value is None else value.decode("utf-8", "replace")

@@ -1,0 +1,230 @@
+"""Compensation of one branch: reverse SQL in one local transaction, exactly once, by whichever proxy comes first.
+
+The branch's state changes in the same local transaction as its rows, under a lock on the branch row: a second attempt,
+a second proxy, or a repeat after an unanswered COMMIT finds it COMPENSATED and does nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from dbmesh.errors import BackendError, BackendLost, MeshError
+from dbmesh.saga.commands import Dirty, Done, Failed
+from dbmesh.saga.images import Image
+from dbmesh.saga.states import TO_COMPENSATE, BranchState
+from dbmesh.saga.undo import UndoRecord
+from dbmesh.saga.values import Value, capture, decode, literal, quoted
+from dbmesh.transaction.branches import UNDO_COLUMNS, Shards, StoredUndo, stored_undo
+from dbmesh.transaction.failpoints import step
+from dbmesh.transaction.link import Answer, Link
+from dbmesh.transaction.log import text
+
+LOCK_ERRORS = frozenset((1205, 1213))
+_SERVER_ERRORS = frozenset((1040, 1053, 1129, 1152, 1290, 1317, 1836, 1927, 3100, 3101))
+_IN_THE_WAY = frozenset((1062, 1451, 1452))  # another row of the same statement may have to go first
+_TRIES = 3
+
+
+class DirtyRow(Exception):
+    """A row is not as the transaction left it, or cannot be restored; a human must look."""
+
+
+@dataclass(slots=True)
+class Compensation:
+    """What was done, for people: one line per undo record, and the SQL that ran."""
+
+    lines: list[str] = field(default_factory=list)
+    executed: list[str] = field(default_factory=list)
+
+
+def retryable(error: BaseException) -> bool:
+    """Whether the same compensation may succeed later without anybody's help."""
+    if isinstance(error, BackendLost):
+        return True
+    return isinstance(error, BackendError) and error.errno in LOCK_ERRORS | _SERVER_ERRORS
+
+
+async def compensate(shards: Shards, gtrid: str, data_source: str, bseq: int, epoch: int) -> Done | Dirty | Failed:
+    """Undo a branch. Short troubles are retried here, long ones by the caller's schedule."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(retryable),
+        wait=wait_random_exponential(multiplier=0.2, max=2),
+        stop=stop_after_attempt(_TRIES),
+        reraise=True,
+    )
+    try:
+        async for attempt in retrying:
+            with attempt:
+                await _once(shards, gtrid, data_source, bseq, epoch, dry=False)
+    except MeshError as error:
+        if retryable(error):
+            lock = isinstance(error, BackendError) and error.errno in LOCK_ERRORS
+            return Failed(error, retryable=not lock)
+        detail = f"{data_source}: error {error.errno}: {error.message}"
+        await shards.park(gtrid, data_source, bseq, detail)
+        return Dirty(detail)
+    except DirtyRow as dirty:
+        detail = f"{data_source}: {dirty}"
+        await shards.park(gtrid, data_source, bseq, detail)
+        return Dirty(detail)
+    return Done()
+
+
+async def dry_run(shards: Shards, gtrid: str, data_source: str, bseqs: list[int]) -> Compensation:
+    """Undo branches, the last first, in one local transaction that is rolled back. Raises DirtyRow, MeshError."""
+    done = Compensation()
+    async with shards.links.link(data_source) as link:
+        await link.execute("BEGIN")
+        try:
+            for bseq in sorted(bseqs, reverse=True):
+                if await _lock_branch(shards, link, gtrid, data_source, bseq) in TO_COMPENSATE:
+                    await _restore_all(shards, link, gtrid, data_source, bseq, done)
+        finally:
+            await link.execute("ROLLBACK")
+    return done
+
+
+async def _once(shards: Shards, gtrid: str, data_source: str, bseq: int, epoch: int, dry: bool) -> None:
+    async with shards.links.link(data_source) as link:
+        await step("compensate_begin", data_source, lambda: link.execute("BEGIN"))
+        try:
+            state = await _lock_branch(shards, link, gtrid, data_source, bseq)
+            if state is None:
+                await _entomb(shards, link, gtrid, data_source, bseq, epoch)
+            elif state in TO_COMPENSATE:
+                await _restore_all(shards, link, gtrid, data_source, bseq, Compensation())
+                await _conclude(shards, link, gtrid, data_source, bseq, epoch)
+        except (DirtyRow, BackendError):
+            await link.execute("ROLLBACK")
+            raise
+        await step("compensate_commit", data_source, lambda: link.execute("COMMIT"))
+
+
+async def _lock_branch(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int) -> BranchState | None:
+    sql = (
+        f"SELECT state FROM {shards.place(data_source).name('branch')} WHERE gtrid={text(gtrid)}"
+        f" AND ds={text(data_source)} AND bseq={bseq} FOR UPDATE"
+    )
+    rows = (await step("compensate_read", data_source, lambda: link.execute(sql))).rows
+    return BranchState((rows[0][0] or b"").decode()) if rows else None
+
+
+async def _entomb(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int, epoch: int) -> None:
+    await link.execute(
+        f"INSERT INTO {shards.place(data_source).name('branch')}"
+        " (gtrid, ds, bseq, state, mode, schema_ver, epoch, ended_at) VALUES"
+        f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', 'eager', 0, {epoch}, NOW(6))"
+    )
+
+
+async def _conclude(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int, epoch: int) -> None:
+    place = shards.place(data_source)
+    which = f"gtrid={text(gtrid)} AND ds={text(data_source)} AND bseq={bseq}"
+    values = f"state='COMPENSATED', ended_at=NOW(6), note=NULL, epoch={epoch}"
+    changed = f"UPDATE {place.name('branch')} SET {values} WHERE {which}"
+    await step("compensate_state", data_source, lambda: link.execute(changed))
+    await link.execute(f"DELETE FROM {place.name('row_lock')} WHERE {which}")
+
+
+async def _restore_all(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int, done: Compensation) -> None:
+    answer = await link.execute(
+        f"SELECT {UNDO_COLUMNS} FROM {shards.place(data_source).name('undo_record')} WHERE gtrid={text(gtrid)}"
+        f" AND ds={text(data_source)} AND bseq={bseq} ORDER BY seq DESC, part"
+    )
+    waiting = [stored_undo(row) for row in answer.rows]
+    if not waiting:
+        raise DirtyRow(f"branch {bseq} has no undo records although it was committed")
+    while waiting:
+        # rows of one statement may stand in each other's way (unique keys, foreign keys): those that cannot go
+        # yet go in a later round
+        left, error = await _round(link, data_source, waiting, done)
+        if error is not None and len(left) == len(waiting):
+            raise error
+        waiting = left
+
+
+async def _round(
+    link: Link, data_source: str, waiting: list[StoredUndo], done: Compensation
+) -> tuple[list[StoredUndo], BackendError | None]:
+    left: list[StoredUndo] = []
+    first: BackendError | None = None
+    for stored in waiting:
+        if not stored.intact:
+            raise DirtyRow(f"undo record {stored.record.seq} is damaged (its checksum is wrong)")
+        try:
+            await _restore(link, data_source, stored.record, done)
+        except BackendError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            first = first or error
+            left.append(stored)
+    return left, first
+
+
+async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compensation) -> None:
+    current = await current_image(link, record)
+    if not still_ours(record, current):
+        done.lines.append(f"seq {record.seq} {record.op} {record.name} {record.row_condition}: already restored")
+        return
+    answer: Answer = await step("compensate_row", data_source, lambda: link.execute(record.reverse_sql))
+    restored = await current_image(link, record)
+    if answer.affected != 1 or restored != record.before:
+        raise DirtyRow(
+            f"{_row(record)} could not be restored exactly (affected {answer.affected}):"
+            f" {difference(record.before, restored)}"
+        )
+    done.executed.append(record.reverse_sql)
+    done.lines.append(f"seq {record.seq} {record.op} {_row(record)}: {difference(current, restored)}")
+
+
+def still_ours(record: UndoRecord, current: Image | None) -> bool:
+    """True: the row is as the transaction left it; False: it already is as before. Raises DirtyRow otherwise."""
+    if current == record.after:
+        return True
+    if current == record.before:
+        return False
+    raise DirtyRow(f"{_row(record)} was changed by others: {difference(record.after, current)}")
+
+
+async def current_image(link: Link, record: UndoRecord) -> Image | None:
+    """The row's touched columns as they are now, locked; None when the row does not exist."""
+    shape = record.after if record.after is not None else record.before
+    assert shape is not None
+    expressions = [e for name, value in shape.items() for e in capture(value.kind, quoted(name))]
+    answer = await link.execute(
+        f"SELECT {', '.join(expressions)} FROM {record.name} WHERE {record.row_condition} LIMIT 2 FOR UPDATE"
+    )
+    if not answer.rows:
+        return None
+    if len(answer.rows) > 1:
+        raise DirtyRow(f"{_row(record)} is not one row any more")
+    image: dict[str, Value] = {}
+    at = 0
+    for name, value in shape.items():
+        width = len(capture(value.kind, ""))
+        image[name] = decode(value.kind, answer.rows[0][at : at + width])
+        at += width
+    return image
+
+
+def difference(one: Image | None, other: Image | None) -> str:
+    """What changed from one image to the other, for people."""
+    if one is None or other is None:
+        return f"{'no row' if one is None else 'row'} → {'no row' if other is None else 'row'}"
+    changed = [
+        f"{name} {_shown(value)} → {_shown(other[name])}"
+        for name, value in one.items()
+        if name in other and other[name] != value
+    ]
+    return ", ".join(changed) or "no difference"
+
+
+def _shown(value: Value) -> str:
+    shown = literal(value)
+    return shown if len(shown) <= 80 else shown[:77] + "…"
+
+
+def _row(record: UndoRecord) -> str:
+    return f"{record.name} {record.row_condition}"

@@ -1,0 +1,201 @@
+"""Does what the coordinator says: each command of `saga.commands` is one function's work on the shards or the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from dbmesh.errors import BackendError, BackendLost, MeshError
+from dbmesh.saga import commands
+from dbmesh.saga.commands import Command, Done, Failed, Fenced, Locked, Prepared, Reply, Unknown
+from dbmesh.saga.coordinator import Outcome, Steps
+from dbmesh.saga.undo import Numbers
+from dbmesh.schema import Table
+from dbmesh.transaction.branches import Shards
+from dbmesh.transaction.compensate import compensate, retryable
+from dbmesh.transaction.failpoints import step
+from dbmesh.transaction.log import CoordinatorLog
+from dbmesh.transaction.ports import Connection, Connections, Unit, WriteResult
+from dbmesh.transaction.record import GateClosed, Recorder, RowLocked
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Statement:
+    """What `Prepare` needs beyond its command: the client's connections by data source, and running numbers."""
+
+    pool: Connections
+    connections: dict[str, Connection]
+    numbers: Numbers
+    encoding: str
+    gates: set[str]
+    original: str = ""
+    results: dict[str, WriteResult] = field(default_factory=dict)
+    conflict: list[tuple[str, bytes]] = field(default_factory=list)
+    open: set[str] = field(default_factory=set)
+    changed: list[str] = field(default_factory=list)
+
+    def drop(self, data_source: str, reusable: bool) -> None:
+        """Give a connection back; one that is not reusable is closed, which rolls its transaction back."""
+        connection = self.connections.pop(data_source, None)
+        self.open.discard(data_source)
+        if connection is not None:
+            self.pool.release(connection, reusable)
+
+    def close(self) -> None:
+        """Give every connection back that still is here."""
+        for data_source in list(self.connections):
+            self.drop(data_source, reusable=data_source not in self.open)
+
+
+@dataclass(slots=True)
+class Performer:
+    """Commands of one global transaction. ``statement``: set while a statement runs."""
+
+    shards: Shards
+    log: CoordinatorLog
+    gtrid: str
+    owner: str
+    epoch: int
+    participants: tuple[str, ...] = ()
+    deadline: float = 60.0
+    client: str = ""
+    statement: Statement | None = None
+    logged: bool = False
+
+    async def run(self, steps: Steps) -> Outcome:
+        """Drive a coordinator's generator to its end; commands of one batch run side by side."""
+        replies: Sequence[Reply] | None = None
+        while True:
+            try:
+                batch = steps.send(replies) if replies is not None else next(steps)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return outcome
+            if len(batch) == 1:
+                replies = [await self.perform(batch[0])]
+            else:
+                replies = await asyncio.gather(*(self.perform(command) for command in batch))
+
+    async def perform(self, command: Command) -> Reply:
+        """One command. Errors come back as replies, never as exceptions."""
+        match command:
+            case commands.Prepare():
+                return await self._prepare(command)
+            case commands.CommitBranch():
+                return await self._commit(command)
+            case commands.Abandon():
+                return await self._abandon(command)
+            case commands.Decide():
+                return await self._decide(command)
+        try:
+            return await self._act(command)
+        except BackendLost as error:
+            return Unknown(error) if error.started else Failed(error, retryable=True)
+        except MeshError as error:
+            return Failed(error, retryable=retryable(error))
+
+    async def _act(self, command: Command) -> Reply:
+        gtrid, shards = self.gtrid, self.shards
+        match command:
+            case commands.OpenLog():
+                await self.log.open(gtrid, self.owner, self.epoch, self.participants, self.deadline, self.client)
+                self.logged = True
+            case commands.Plant(data_source, bseq):
+                return await shards.plant(gtrid, data_source, bseq, self.epoch)
+            case commands.MarkLocks(data_source):
+                return await shards.mark_locks(gtrid, data_source)
+            case commands.CloseGate(data_source):
+                return await shards.close_gate(gtrid, data_source)
+            case commands.ReadBranches(data_source):
+                return await shards.branches(gtrid, data_source)
+            case commands.Compensate(data_source, bseq):
+                return await compensate(shards, gtrid, data_source, bseq, self.epoch)
+            case commands.Release(data_source):
+                return await shards.release(gtrid, data_source)
+            case commands.Postpone(error, stuck):
+                await self.log.postpone(gtrid, self.epoch, error, stuck)
+            case commands.End():
+                await self.log.end(gtrid)
+        return Done()
+
+    async def _decide(self, command: commands.Decide) -> Reply:
+        try:
+            return await self.log.decide(self.gtrid, self.epoch, command.before, command.after, command.note)
+        except MeshError as error:
+            return Unknown(error)
+
+    async def _prepare(self, command: commands.Prepare) -> Reply:
+        statement = self.statement
+        assert statement is not None
+        name = command.data_source
+        work: Sequence[tuple[Unit, Table]] = command.work
+        try:
+            recorder = self._recorder(statement, name)
+            statement.open.add(name)
+            await recorder.run(name in statement.gates, work)
+        except (GateClosed, RowLocked, MeshError) as error:
+            await self._roll_back(statement, name, error)
+            return self._refused(statement, name, error)
+        statement.results[name] = recorder.result
+        if recorder.undo:
+            statement.changed.append(name)
+        return Prepared(empty=not recorder.undo)
+
+    def _recorder(self, statement: Statement, name: str) -> Recorder:
+        connection = statement.connections[name]
+        statement.numbers.original = statement.original or None
+        return Recorder(
+            connection=connection,
+            place=self.shards.place(name),
+            schema=self.shards.links.schema(name),
+            gtrid=self.gtrid,
+            data_source=name,
+            numbers=statement.numbers,
+            owner=self.owner,
+            epoch=self.epoch,
+            encoding=statement.encoding,
+            returning="mariadb" in connection.server_version.lower(),
+        )
+
+    def _refused(self, statement: Statement, name: str, error: Exception) -> Reply:
+        if isinstance(error, GateClosed):
+            return Fenced()
+        if isinstance(error, RowLocked):
+            statement.conflict = [(name, digest) for digest in error.digests]
+            return Locked(error.holder, error.state)
+        return Failed(error)
+
+    async def _roll_back(self, statement: Statement, name: str, error: Exception) -> None:
+        connection = statement.connections.get(name)
+        if isinstance(error, BackendLost) or connection is None:
+            statement.drop(name, reusable=False)
+            return
+        try:
+            await connection.execute(b"ROLLBACK")
+        except MeshError:
+            statement.drop(name, reusable=False)
+        else:
+            statement.drop(name, reusable=True)
+
+    async def _abandon(self, command: commands.Abandon) -> Reply:
+        assert self.statement is not None
+        await self._roll_back(self.statement, command.data_source, Exception())
+        return Done()
+
+    async def _commit(self, command: commands.CommitBranch) -> Reply:
+        statement = self.statement
+        assert statement is not None
+        connection = statement.connections[command.data_source]
+        try:
+            await step("commit", command.data_source, lambda: connection.execute(b"COMMIT"))
+        except (BackendError, BackendLost) as error:
+            # even an ERR does not say for sure what became of it: the tombstone will
+            statement.drop(command.data_source, reusable=False)
+            return Unknown(error)
+        statement.gates.add(command.data_source)
+        statement.drop(command.data_source, reusable=True)
+        return Done()

@@ -1,0 +1,96 @@
+"""What a saga needs of the proxy around it: connections in the client's session state, route units, a catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dbmesh.saga.writes import Write
+from dbmesh.schema import Table
+
+Cells = list[bytes | None]
+
+
+class Result(Protocol):
+    """A server's answer to one statement. ``rows``: text protocol values."""
+
+    @property
+    def rows(self) -> list[Cells]: ...
+    @property
+    def affected(self) -> int: ...
+    @property
+    def last_insert_id(self) -> int: ...
+    @property
+    def warnings(self) -> int: ...
+    @property
+    def info(self) -> bytes: ...
+
+
+class Connection(Protocol):
+    """A backend connection. Raises errors.BackendError and errors.BackendLost."""
+
+    @property
+    def server_version(self) -> str: ...
+    async def execute(self, sql: bytes, /) -> Result: ...
+
+
+class Connections(Protocol):
+    """Pooled connections that carry the state of one client's session."""
+
+    async def acquire(self, data_sources: Sequence[str]) -> Sequence[Connection]:
+        """One connection per data source, all or none, the session's state applied, no transaction open."""
+
+    def release(self, connection: Connection, reusable: bool) -> None: ...
+
+
+class Unit(Protocol):
+    """A route unit (``plan.model.RouteUnit``)."""
+
+    @property
+    def data_source(self) -> str: ...
+    @property
+    def sql(self) -> str: ...
+    @property
+    def write(self) -> Write | None: ...
+
+
+class Catalog(Protocol):
+    """What the servers say of their tables (``plan.model.Catalog``)."""
+
+    async def table(self, data_source: str, actual_table: str) -> Table | None: ...
+
+
+@dataclass(slots=True)
+class WriteResult:
+    """One logical statement's answer. ``matched`` is what a client with FOUND_ROWS is told, ``affected`` the others.
+
+    ``last_insert_id``: 0 without an AUTO_INCREMENT column. ``warning_rows``: as SHOW WARNINGS has them.
+    """
+
+    affected: int = 0
+    matched: int = 0
+    last_insert_id: int = 0
+    records: int = 0
+    warnings: int = 0
+    op: str = ""
+    warning_rows: list[Cells] = field(default_factory=list)
+
+    def add(self, other: WriteResult) -> None:
+        """Take another data node's part in."""
+        self.op = self.op or other.op
+        self.affected += other.affected
+        self.matched += other.matched
+        self.records += other.records
+        self.warnings += other.warnings
+        self.warning_rows += other.warning_rows
+        self.last_insert_id = self.last_insert_id or other.last_insert_id
+
+    @property
+    def info(self) -> bytes:
+        """The info string of MySQL's OK packet."""
+        if self.op == "U":
+            return b"Rows matched: %d  Changed: %d  Warnings: %d" % (self.matched, self.affected, self.warnings)
+        if self.op == "I" and self.records > 1:
+            return b"Records: %d  Duplicates: 0  Warnings: %d" % (self.records, self.warnings)
+        return b""

@@ -1,0 +1,227 @@
+"""One proxy process among others: its lease, its sweeper, and the end of every global transaction that nobody drives.
+
+Any proxy may finish any transaction. Who takes one over raises its epoch by compare-and-swap; the former owner's
+compare-and-swaps then fail, and closed gates stop its statements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from dbmesh.errors import MeshError, NotSupported
+from dbmesh.rules.model import MeshRules, TransactionRules
+from dbmesh.saga import coordinator
+from dbmesh.saga.coordinator import Kind, Outcome
+from dbmesh.transaction.branches import Shards
+from dbmesh.transaction.gtrid import new_gtrid
+from dbmesh.transaction.lease import Lease, NoLease, WorkerLease, new_instance
+from dbmesh.transaction.link import Links
+from dbmesh.transaction.log import CoordinatorLog, GlobalTransaction
+from dbmesh.transaction.performer import Performer
+from dbmesh.transaction.tables import Place, prepare_tables
+
+_LOGGER = logging.getLogger(__name__)
+_RENEWALS = 0.3  # of a lease
+_PURGE_SECONDS = 60.0
+_SIDE_BY_SIDE = 4
+
+T = TypeVar("T")
+
+
+class Proxy:
+    """What the sagas of one process share. ``start`` once; ``stop`` ends the lease so that others need not wait."""
+
+    def __init__(self, rules: MeshRules, instance: str | None = None) -> None:
+        self.rules: TransactionRules = rules.transaction
+        self.instance = instance or new_instance()
+        self.links = Links(rules.data_sources)
+        self.places: dict[str, Place] = {}
+        self.shards = Shards(self.links, self.places)
+        self._log: CoordinatorLog | None = None
+        self._lease: Lease | None = None
+        self.worker: WorkerLease | None = None
+        self._wants_worker = False
+        self._busy: dict[str, asyncio.Task[Any]] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self._purged = 0.0
+
+    # -- what sagas use
+
+    @property
+    def log(self) -> CoordinatorLog:
+        self.require()
+        assert self._log is not None
+        return self._log
+
+    @property
+    def lease(self) -> Lease:
+        self.require()
+        assert self._lease is not None
+        return self._lease
+
+    def require(self) -> None:
+        """Raise NotSupported without a coordinator log in the rules, NoLease while it has not been reached."""
+        if self.rules.log is None:
+            raise NotSupported(
+                "BASE transactions need a coordinator log", "name a data source in the mesh rules: transaction.log"
+            )
+        if self._log is None or self._lease is None:
+            raise NoLease(f"The coordinator log in data source '{self.rules.log}' has not been reached yet")
+
+    def new_gtrid(self) -> str:
+        return new_gtrid(self.instance)
+
+    def spawn(self, gtrid: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Drive a transaction's end in a task of its own; this process's sweeper leaves it alone meanwhile."""
+        task = asyncio.ensure_future(work)
+        self._busy[gtrid] = task
+        task.add_done_callback(lambda done: self._forget(gtrid, done))
+        return task
+
+    def _forget(self, gtrid: str, task: asyncio.Task[Any]) -> None:
+        if self._busy.get(gtrid) is task:
+            del self._busy[gtrid]
+        if not task.cancelled() and task.exception() is not None:
+            _LOGGER.error("global transaction %s: %r", gtrid, task.exception(), exc_info=task.exception())
+
+    # -- life
+
+    async def start(self) -> None:
+        """Create missing tables, take the lease, start the sweeper. Servers that are down are tried again later."""
+        if self.rules.log is None:
+            return
+        await self._reach()
+        self._loops = [asyncio.ensure_future(self._renew_forever()), asyncio.ensure_future(self._sweep_forever())]
+
+    async def stop(self, seconds: float = 5.0) -> None:
+        """Finish what is under way, as far as that is possible in time, and give the leases up."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._busy:
+            await asyncio.wait(list(self._busy.values()), timeout=seconds)
+        for task in list(self._busy.values()):
+            task.cancel()
+        await asyncio.gather(*self._busy.values(), return_exceptions=True)
+        for lease in (self.worker, self._lease):
+            try:
+                if lease is not None:
+                    await lease.give_up()
+            except MeshError as error:
+                _LOGGER.warning("lease not given up: %s", error)
+        self.links.close()
+
+    def reload(self, rules: MeshRules) -> None:
+        """Take over new data sources and times; the log stays where it was until a restart."""
+        self.links.data_sources = rules.data_sources
+
+    async def lease_worker_id(self) -> int:
+        """The worker id for generated keys, leased now if it is not yet. Raises NoLease, NotSupported, BackendLost."""
+        self.require()
+        self._wants_worker = True
+        assert self._log is not None
+        if self.worker is None:
+            self.worker = WorkerLease(self._log, self.instance, self.rules.lease)
+        if self.worker.id is None:
+            await self.worker.renew()
+        return self.worker.require()
+
+    def worker_id(self) -> int:
+        """The leased worker id, for each generated key. Raises NoLease when it may be another process's by now."""
+        if self.worker is None:
+            raise NoLease("No worker id for generated keys has been leased yet")
+        return self.worker.require()
+
+    async def _reach(self) -> None:
+        """Find or create the tables of servers that have not answered yet, the log's first."""
+        assert self.rules.log is not None
+        names = [self.rules.log, *(name for name in self.links.data_sources if name != self.rules.log)]
+        for name in names:
+            if name not in self.places and name in self.links.data_sources:
+                try:
+                    await self._reach_one(name)
+                except MeshError as error:
+                    _LOGGER.warning("mesh tables of data source %s: %s", name, error)
+
+    async def _reach_one(self, name: str) -> None:
+        async with self.links.link(name) as link:
+            is_log = name == self.rules.log
+            place = await prepare_tables(link, self.links.schema(name), self.rules.schema, is_log)
+        if is_log and self._log is None:
+            log = CoordinatorLog(self.links, name, place)
+            lease = Lease(log, self.instance, self.rules.lease)
+            await lease.renew()
+            self._log, self._lease = log, lease
+        self.places[name] = place
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.rules.lease * _RENEWALS)
+            try:
+                if self._lease is not None:
+                    await self._lease.renew()
+                if self.worker is not None:
+                    await self.worker.renew()
+            except MeshError as error:
+                _LOGGER.warning("lease of proxy %s not renewed: %s", self.instance, error)
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.rules.sweep * random.uniform(0.5, 1.5))
+            try:
+                await self._reach()
+                await self.sweep()
+            except MeshError as error:
+                _LOGGER.warning("sweep of proxy %s: %s", self.instance, error)
+
+    # -- the sweeper
+
+    async def sweep(self) -> list[tuple[str, Outcome]]:
+        """Take over and finish what nobody drives; purge what ended long ago. (gtrid, outcome) of what it did."""
+        orphans = [tx for tx in await self.log.orphans(self.instance) if tx.gtrid not in self._busy]
+        limit = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+        async def one(transaction: GlobalTransaction) -> tuple[str, Outcome] | None:
+            async with limit:
+                outcome = await self.take_over(transaction)
+                return None if outcome is None else (transaction.gtrid, outcome)
+
+        found = await asyncio.gather(*(one(transaction) for transaction in orphans))
+        await self._purge()
+        return [item for item in found if item is not None]
+
+    async def take_over(self, transaction: GlobalTransaction) -> Outcome | None:
+        """Finish a transaction as its new owner; None when another proxy was quicker."""
+        epoch = await self.log.take(transaction, self.instance)
+        if epoch is None:
+            return None
+        performer = Performer(self.shards, self.log, transaction.gtrid, self.instance, epoch)
+        steps = coordinator.recover(transaction.state, transaction.participants)
+        outcome: Outcome = await self.spawn(transaction.gtrid, performer.run(steps))
+        if outcome.kind is not Kind.PENDING:
+            _LOGGER.info("global transaction %s: %s", transaction.gtrid, outcome.state)
+        return outcome
+
+    async def _purge(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._purged < _PURGE_SECONDS and self._purged:
+            return
+        self._purged = now
+        await self.purge()
+
+    async def purge(self) -> int:
+        """Remove what ended longer ago than the retention. Returns how many transactions."""
+        removed = 0
+        while ended := await self.log.ended_before(self.rules.retention):
+            names = sorted({name for _, participants in ended for name in participants})
+            gtrids = [gtrid for gtrid, _ in ended]
+            for name in names:
+                if name in self.links.data_sources:
+                    await self.shards.forget(gtrids, name)
+            await self.log.forget(gtrids)
+            removed += len(gtrids)
+        return removed
