@@ -5,14 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
 from dbmesh.errors import NoDatabase, NotSupported, UnknownDatabase, UnknownTable
 from dbmesh.merge.spec import MergeSpec
+from dbmesh.route.placement import RouteKind
 from dbmesh.rules.model import BroadcastTable, Grant, LogicalDatabase, MeshRules, TableRule
 from dbmesh.schema import Column, Table
 from dbmesh.sql.classify import StatementKind
+
+__all__ = [
+    "SYSTEM_DATABASES", "Bound", "Call", "Catalog", "Plan", "RouteKind", "RouteUnit", "Scope", "TableName", "Write",
+    "copies",
+]  # fmt: skip
 
 SYSTEM_DATABASES = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
 
@@ -22,20 +27,6 @@ class TableName(NamedTuple):
 
     database: str
     name: str
-
-
-class RouteKind(Enum):
-    """SINGLE: one data node. MULTI: some, SCATTER: all of a sharded table's. BROADCAST: every copy (writes).
-
-    UNICAST: any one data source will do. NONE: no data node has to be asked.
-    """
-
-    SINGLE = "SINGLE"
-    MULTI = "MULTI"
-    SCATTER = "SCATTER"
-    BROADCAST = "BROADCAST"
-    UNICAST = "UNICAST"
-    NONE = "NONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +110,12 @@ class Plan(ABC):
     """One statement shape, decided: bound with each call's literals.
 
     ``pinned``: indexes of literals whose text the plan has used up; another text needs another plan.
-    ``writes``: it changes rows or schema, or takes row locks: read-only users may not run it.
+    ``writes``: it changes rows or schema.
     ``locks``: it takes row locks (FOR UPDATE …). ``grants``: what the user's rules must grant.
     ``user_variables``: lower-cased names, without '@', of the user variables in the text.
     ``judge``: set when our parser cannot read the text. The engine has a backend PREPARE it: a syntax
-    error (1064) is the client's answer in the server's own words, else ``judge`` is raised. Such a plan cannot be bound.
+    error (1064) is the client's answer in the server's own words, else ``judge`` is raised. Such a plan cannot
+    be bound.
     ``notes``: what had to be assumed, shown by EXPLAIN.
     """
 

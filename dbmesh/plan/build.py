@@ -1,0 +1,30 @@
+"""From text to plan: once per statement shape."""
+
+from __future__ import annotations
+
+from dbmesh.errors import NotSupported
+from dbmesh.plan.model import Plan, Scope
+from dbmesh.plan.read import plan_select
+from dbmesh.plan.session_functions import check_functions
+from dbmesh.plan.unread import plan_unread
+from dbmesh.sql.classify import StatementKind, classify
+from dbmesh.sql.fingerprint import Fingerprint
+from dbmesh.sql.statement import Unparsed, parse
+
+_READS = frozenset({StatementKind.SELECT, StatementKind.WITH, StatementKind.VALUES, StatementKind.TABLE})
+
+
+async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
+    """The plan of one statement, ``shape`` its fingerprint; its executable comments have been opened before.
+
+    Raises what MySQL would raise for unknown databases and tables, and NotSupported for what the mesh cannot answer.
+    """
+    kind = classify(text)
+    try:
+        statement = parse(text)
+    except Unparsed as problem:
+        return plan_unread(text, scope, str(problem))
+    check_functions(statement.tokens)
+    if kind in _READS:
+        return await plan_select(statement, scope)
+    raise NotSupported(f"{kind.value} statements")

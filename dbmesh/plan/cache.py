@@ -1,0 +1,72 @@
+"""Plans kept by statement shape: bounded, least recently used go first."""
+
+from __future__ import annotations
+
+from dbmesh.plan.model import Plan
+from dbmesh.sql.fingerprint import Fingerprint
+
+_MOST_VARIANTS = 64
+_Key = tuple[str | None, str]
+
+
+class _Variants:
+    """The plans of one shape that differ by the text of its pinned literals."""
+
+    __slots__ = ("pinned", "plans")
+
+    def __init__(self, pinned: tuple[int, ...]) -> None:
+        self.pinned = pinned
+        self.plans: dict[tuple[str, ...], Plan] = {}
+
+    def key(self, literals: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple([literals[index] for index in self.pinned])
+
+
+class PlanCache:
+    """``size`` shapes at most. Two halves: a hit in the older one moves to the younger, a full younger one replaces
+    the older; so a hit costs one look-up."""
+
+    def __init__(self, size: int = 4096) -> None:
+        self._half = max(1, size // 2)
+        self._young: dict[_Key, Plan | _Variants] = {}
+        self._old: dict[_Key, Plan | _Variants] = {}
+
+    def get(self, database: str | None, shape: Fingerprint) -> Plan | None:
+        """The plan of that shape, with the same text for its pinned literals. Hot."""
+        key = (database, shape.key)
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.pop(key, None)
+            if found is None:
+                return None
+            self._keep(key, found)
+        if isinstance(found, _Variants):
+            return found.plans.get(found.key(shape.literals))
+        return found
+
+    def put(self, database: str | None, shape: Fingerprint, plan: Plan) -> None:
+        """Keep a plan. What our parser could not read is not kept: its text may hold anything in a literal's place."""
+        if plan.judge is not None:
+            return
+        key = (database, shape.key)
+        if not plan.pinned:
+            self._keep(key, plan)
+            return
+        pinned = tuple(sorted(plan.pinned))
+        found = self._young.get(key)
+        if not isinstance(found, _Variants) or found.pinned != pinned or len(found.plans) >= _MOST_VARIANTS:
+            found = _Variants(pinned)
+            self._keep(key, found)
+        found.plans[found.key(shape.literals)] = plan
+
+    def clear(self) -> None:
+        """Forget all plans: the schema or the rules have changed."""
+        self._young, self._old = {}, {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def _keep(self, key: _Key, entry: Plan | _Variants) -> None:
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[key] = entry

@@ -1,0 +1,76 @@
+"""SELECT planned: where it may run, and the text for there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlglot import exp
+
+from dbmesh.plan.model import Plan, Scope, TableName
+from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
+from dbmesh.plan.select import SelectPlan, UnicastPlan
+from dbmesh.plan.session_functions import session_edits, user_variables
+from dbmesh.plan.unread import any_data_source, unread
+from dbmesh.rewrite import Edit, Template, splice
+from dbmesh.route.router import Target, route_template
+from dbmesh.rules.model import Grant, ShardedTable
+from dbmesh.sql.blocks import find_blocks
+from dbmesh.sql.statement import Statement
+
+
+async def plan_select(statement: Statement, scope: Scope) -> Plan:
+    """SELECT, WITH, VALUES and TABLE."""
+    tree = statement.tree.unnest() if isinstance(statement.tree, exp.Subquery) else statement.tree
+    if not isinstance(tree, exp.Query | exp.Values | exp.Table):  # SELECT … INTO @v is a CREATE TABLE to the parser
+        return unread(statement.kind, statement.tokens)
+    blocks = find_blocks(statement)
+    system = system_tables(blocks)
+    if system or not blocks.references:
+        return _unicast(statement, scope, system)
+    targets = await resolve(blocks, scope)
+    edits = table_edits(blocks) + session_edits(statement)
+    return SelectPlan(
+        kind=statement.kind,
+        tables=table_names(targets),
+        locks=locks(statement),
+        user_variables=user_variables(statement.tokens),
+        grants=file_grant(statement),
+        notes=notes(targets),
+        route=route_template(blocks, targets),
+        single=whole(statement, edits),
+    )
+
+
+def _unicast(statement: Statement, scope: Scope, tables: tuple[TableName, ...]) -> Plan:
+    return UnicastPlan(
+        kind=statement.kind,
+        tables=tables,
+        user_variables=user_variables(statement.tokens),
+        grants=file_grant(statement),
+        data_source=any_data_source(scope),
+        template=whole(statement, session_edits(statement)),
+    )
+
+
+def whole(statement: Statement, edits: Iterable[Edit]) -> Template:
+    """The statement without its closing ';', edited."""
+    return splice(statement.text, statement.literals, edits, end=statement.tokens[-1].end)
+
+
+def locks(statement: Statement) -> bool:
+    """Whether it takes row locks."""
+    return any(select.args.get("locks") for select in statement.tree.find_all(exp.Select))
+
+
+def file_grant(statement: Statement) -> frozenset[Grant]:
+    """LOAD_FILE() reads the server's files."""
+    return frozenset({Grant.FILE} if any(t.upper == "LOAD_FILE" for t in statement.tokens) else ())
+
+
+def notes(targets: Iterable[Target]) -> tuple[str, ...]:
+    """What is assumed because no server could be asked."""
+    assumed = {t.rule.name for t in targets if isinstance(t.rule, ShardedTable) and None in t.columns.values()}
+    return tuple(
+        f"the type of the sharding key of '{name}' is not known; its values are taken as they are written"
+        for name in sorted(assumed)
+    )

@@ -1,0 +1,120 @@
+"""SELECT: relayed when one data node answers, merged when several do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dbmesh.errors import NoDataNode, NotSupported
+from dbmesh.merge.spec import MergeSpec
+from dbmesh.plan.model import Bound, Call, Plan, RouteUnit
+from dbmesh.rewrite import Template
+from dbmesh.route.conditions import AllOf, KeyOneOf
+from dbmesh.route.keys import Verdict, key_value
+from dbmesh.route.placement import Place, RouteKind, place
+from dbmesh.route.router import RouteTemplate
+from dbmesh.rules.model import ShardedTable
+from dbmesh.schema import Column
+
+
+class Several(Protocol):
+    """The statement on several data nodes."""
+
+    def sql(self, literals: Sequence[str], call: Call, place: Place) -> str:
+        """The text for one of them."""
+
+    def merge(self, literals: Sequence[str], call: Call) -> MergeSpec:
+        """How their results become one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """One table, one key, one constant: the hot path. ``texts``: per data node its %-format of all literals."""
+
+    table: ShardedTable
+    column: Column | None
+    literal: int
+    negative: bool
+    texts: tuple[tuple[str, str], ...]
+
+    def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
+        value = key_value(literals[self.literal], self.negative, self.column)
+        if isinstance(value, Verdict):
+            return None
+        try:
+            data_source, text = self.texts[self.table.node_for((value,))]
+        except NoDataNode:
+            return None
+        return data_source, text % literals
+
+
+@dataclass(kw_only=True)
+class SelectPlan(Plan):
+    """``several``: None when the statement is right on one data node only; ``refusal`` says why."""
+
+    route: RouteTemplate
+    single: Template
+    several: Several | None = None
+    refusal: NotSupported | None = None
+    shortcut: Shortcut | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.shortcut = _shortcut(self.route, self.single)
+
+    def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
+        return None if self.shortcut is None else self.shortcut.relay(literals)
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        placement = place(self.route, literals)
+        if len(placement.places) == 1:
+            only = placement.places[0]
+            sql = self.single.render(literals, only.tables, call.session_value)
+            return Bound(self.kind, placement.kind, (RouteUnit(only.data_source, _table(only), sql),))
+        if self.several is None:
+            raise self.refusal or NotSupported("it concerns several data nodes")
+        units = tuple(
+            RouteUnit(p.data_source, _table(p), self.several.sql(literals, call, p)) for p in placement.places
+        )
+        return Bound(self.kind, placement.kind, units, self.several.merge(literals, call))
+
+
+@dataclass(kw_only=True)
+class UnicastPlan(Plan):
+    """A statement without logical tables: any data source answers it."""
+
+    data_source: str
+    template: Template
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        sql = self.template.render(literals, (), call.session_value)
+        return Bound(self.kind, RouteKind.UNICAST, (RouteUnit(self.data_source, "", sql),))
+
+
+@dataclass(kw_only=True)
+class UnreadPlan(Plan):
+    """What our parser cannot read; see ``Plan.judge``."""
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        assert self.judge is not None
+        raise self.judge
+
+
+def _table(where: Place) -> str:
+    return where.tables[0] if len(where.tables) == 1 else ""
+
+
+def _shortcut(route: RouteTemplate, single: Template) -> Shortcut | None:
+    if len(route.targets) != 1 or not isinstance(table := route.targets[0].rule, ShardedTable):
+        return None
+    condition = route.conditions[0]
+    if isinstance(condition, AllOf) and len(condition.parts) == 1:
+        condition = condition.parts[0]
+    if not isinstance(condition, KeyOneOf) or len(condition.values) != 1 or len(table.key_columns) != 1:
+        return None
+    value = condition.values[0]
+    texts = [(node.data_source, single.format_for([node.table])) for node in table.nodes]
+    complete = tuple((data_source, text) for data_source, text in texts if text is not None)
+    if value.literal is None or len(complete) < len(texts):
+        return None
+    return Shortcut(table, condition.column, value.literal, value.negative, complete)

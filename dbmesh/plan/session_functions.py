@@ -1,0 +1,125 @@
+"""Functions that speak of the session: a backend would answer for its own connection, so the mesh answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dbmesh.errors import NotSupported
+from dbmesh.rewrite import Edit, SessionValue, quoted
+from dbmesh.sql.functions import REFUSED, SESSION_VALUE
+from dbmesh.sql.layout import Span, select_layouts
+from dbmesh.sql.statement import Statement
+from dbmesh.sql.tokens import Token, TokenKind
+
+
+def check_functions(tokens: Sequence[Token]) -> None:
+    """Refuse what would leave state on a backend connection that the session does not keep."""
+    for at, token in enumerate(tokens):
+        called = at + 1 < len(tokens) and tokens[at + 1].text == "("
+        if token.upper in REFUSED and called and not _qualified(tokens, at):
+            raise NotSupported(f"{token.upper}() acts on one server connection, which the mesh shares")
+        if token.upper == "SQL_CALC_FOUND_ROWS":
+            raise NotSupported("SQL_CALC_FOUND_ROWS", "ask for the COUNT(*) in a second statement")
+        if token.text == ":=" and tokens[0].upper != "SET":
+            raise NotSupported("an assignment to a user variable within a statement", "use SET @name = …")
+        if token.upper == "NEXT" and at + 2 < len(tokens) and tokens[at + 2].upper == "FOR":
+            raise NotSupported("NEXT VALUE FOR a sequence")
+
+
+def user_variables(tokens: Sequence[Token]) -> frozenset[str]:
+    """Lower-cased names of the user variables in a text, without '@' and quotes."""
+    names = (token.text[1:] for token in tokens if token.kind is TokenKind.VARIABLE)
+    return frozenset((n[1:-1] if n[0] in "'\"`" else n).lower() for n in names)
+
+
+def session_edits(statement: Statement) -> list[Edit]:
+    """Session functions replaced by the session's values, and the labels that a result's columns would lose thereby."""
+    return session_edits_of(statement.text, statement.tokens)
+
+
+def session_edits_of(text: str, tokens: Sequence[Token]) -> list[Edit]:
+    """The same for a text that has no tree."""
+    found = _session_calls(tokens)
+    edits = [
+        Edit(
+            tokens[span.first].start,
+            tokens[span.last - 1].end,
+            (SessionValue(SESSION_VALUE[tokens[span.first].upper]),),
+        )
+        for span in found
+    ]
+    return edits + label_edits(text, tokens, found)
+
+
+def label_edits(text: str, tokens: Sequence[Token], changed: Sequence[Span]) -> list[Edit]:
+    """`` AS `source text` `` for the unnamed select items that contain one of the ``changed`` spans."""
+    if not changed:
+        return []
+    edits = []
+    for layout in select_layouts(tokens):
+        for item in layout.items:
+            if any(item.first <= span.first < item.last for span in changed) and not has_alias(tokens, item):
+                end = tokens[item.last - 1].end
+                edits.append(Edit(end, end, (" AS " + quoted(label_of(text, tokens, item)),)))
+    return edits
+
+
+def label_of(text: str, tokens: Sequence[Token], item: Span) -> str:
+    """What MySQL calls an unnamed column: the text of its expression."""
+    return text[tokens[item.first].start : tokens[item.last - 1].end]
+
+
+def has_alias(tokens: Sequence[Token], item: Span) -> bool:
+    """Whether the select item ends with a name of its own."""
+    if item.last - item.first < 2:
+        return False
+    before, last = tokens[item.last - 2], tokens[item.last - 1]
+    if before.upper == "AS":
+        return True
+    if last.kind is TokenKind.STRING and before.upper in ("DATE", "TIME", "TIMESTAMP"):
+        return False
+    if last.kind is TokenKind.WORD and (last.upper in _NOT_ALIASES or _is_unit(tokens, item)):
+        return False
+    return last.kind in (TokenKind.WORD, TokenKind.NAME, TokenKind.STRING) and _ends_operand(before)
+
+
+def _is_unit(tokens: Sequence[Token], item: Span) -> bool:
+    before, last = tokens[item.last - 2], tokens[item.last - 1]
+    words = {token.upper for token in tokens[item.first : item.last]}
+    return last.upper in _UNITS and before.upper not in _UNITS and "INTERVAL" in words
+
+
+_UNITS = frozenset({"MICROSECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
+_NOT_ALIASES = frozenset(
+    {"END", "NULL", "TRUE", "FALSE", "UNKNOWN", "CURRENT_USER", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP",
+     "LOCALTIME", "LOCALTIMESTAMP", "UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP"}
+)  # fmt: skip
+_OPERATORS = frozenset(
+    {"AND", "OR", "XOR", "NOT", "DIV", "MOD", "LIKE", "RLIKE", "REGEXP", "IN", "IS", "BETWEEN", "CASE", "WHEN", "THEN",
+     "ELSE", "COLLATE", "BINARY", "INTERVAL", "ESCAPE", "DISTINCT", "USING"}
+)  # fmt: skip
+
+
+def _ends_operand(token: Token) -> bool:
+    if token.kind is TokenKind.SIGN:
+        return token.text in (")", "*")
+    return token.upper not in _OPERATORS and not token.upper.startswith("_")
+
+
+def _session_calls(tokens: Sequence[Token]) -> list[Span]:
+    found = []
+    for at, token in enumerate(tokens):
+        if token.upper not in SESSION_VALUE or _qualified(tokens, at):
+            continue
+        if at + 2 < len(tokens) and tokens[at + 1].text == "(":
+            if tokens[at + 2].text == ")":
+                found.append(Span(at, at + 3))
+            elif token.upper == "LAST_INSERT_ID":
+                raise NotSupported("LAST_INSERT_ID() with an argument")
+        elif token.upper == "CURRENT_USER":
+            found.append(Span(at, at + 1))
+    return found
+
+
+def _qualified(tokens: Sequence[Token], at: int) -> bool:
+    return at > 0 and tokens[at - 1].text == "."
