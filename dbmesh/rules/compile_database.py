@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from dbmesh.rules import document
@@ -57,7 +58,7 @@ def compile_data_sources(
         path: Path = ("data_sources", name)
         if "." in name or not name:
             source.mistake(path, "a data source's name must not be empty or contain a dot", at_key=True)
-        if (part.host is None) == (part.socket is None) and not source.is_broken(*path, "host"):
+        if (part.host is None) == (part.socket is None) and not source.is_meant(path, "host", "socket"):
             source.mistake(path, "needs either 'host' or 'socket'", at_key=True)
         result[name] = DataSource(
             name,
@@ -178,7 +179,9 @@ def _step_shape(table: ShardedTable, step: Step) -> object:
     places = tuple(table.key_columns.index(column) for column in step.columns)
     algorithm = step.algorithm
     if isinstance(algorithm, Inline):
-        template = algorithm.template.replace(table.name, "*")
+        # The table's name outside of the expressions is all that may differ.
+        own = re.compile(r"\{[^}]*\}|" + re.escape(table.name))
+        template = own.sub(lambda found: found[0] if found[0].startswith("{") else "*", algorithm.template)
         accepted = {name.replace(table.name, "*"): at for name, at in algorithm.names.items()}
         return (places, algorithm.columns, template, accepted)
     if isinstance(algorithm, ListOfValues):

@@ -122,7 +122,7 @@ def _password(mesh: Source, name: str, part: document.UserPart) -> passwords.Sto
     """The user's password; noted mistakes do not repeat it."""
     path: Path = ("users", name)
     if (part.password is None) == (part.password_hash is None):
-        if not any(mesh.is_broken(*path, key) for key in ("password", "password_hash")):
+        if not mesh.is_meant(path, "password", "password_hash"):
             mesh.mistake(path, "needs either 'password' or 'password_hash'", at_key=True)
     elif part.password is not None:
         plain = part.password.get_secret_value()

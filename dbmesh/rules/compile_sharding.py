@@ -5,24 +5,37 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from dbmesh.rules import custom, document
 from dbmesh.rules.algorithms import Comparable, HashMod, ListOfValues, Mod, Range, comparable
 from dbmesh.rules.dates import DateInterval
 from dbmesh.rules.inline import BadExpression, Inline
 from dbmesh.rules.keys import KeyType, UnsuitableKey
+from dbmesh.rules.mistakes import Path, Source
 from dbmesh.rules.sharding import Algorithm, Step
 
-# Keys that an inline expression is tried with; each must name a node.
-SAMPLE = range(-2, 1000)
+# Keys that an inline expression is tried with: each must name a node, or, where years, months or days are written
+# as integers, any of the second kind.
+SAMPLE = range(1000)
+SAMPLE_DATES = [form for year in range(1970, 2100) for form in (year, year * 100 + 1, year * 10000 + 101)]
 MOST_VOLUMES = 10_000
 
 
-class Report(Protocol):
-    """Notes a mistake at a path below the sharding mapping."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Notes mistakes of the mapping at ``path``, by paths below it."""
 
-    def __call__(self, *path: str | int, message: str, word: str = "", choices: Iterable[str] = ()) -> None: ...
+    source: Source
+    path: Path
+
+    def __call__(self, *below: str | int, message: str, word: str = "", choices: Iterable[str] = ()) -> None:
+        self.source.mistake((*self.path, *below), message, word=word, choices=choices)
+
+    def either(self, one: str, other: str) -> None:
+        """The mapping has both or none of two keys, unless one is there and only mistaken."""
+        if not self.source.is_meant(self.path, one, other):
+            self.source.mistake(self.path, f"needs either '{one}' or '{other}'", at_key=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ def compile_step(part: document.Keyed, positions: Positions, report: Report) -> 
 def _columns(part: document.Keyed, report: Report) -> tuple[str, ...] | None:
     composite = isinstance(part, document.HashModPart | document.InlinePart | document.CustomPart)
     if (part.column is None) == (part.columns is None):
-        report(message="needs either 'column' or 'columns'")
+        report.either("column", "columns")
         return None
     columns = tuple(name.lower() for name in part.columns or [part.column or ""])
     if len(set(columns)) < len(columns):
@@ -72,7 +85,7 @@ def _range(
     part: document.RangePart, columns: tuple[str, ...], positions: Positions, report: Report
 ) -> Algorithm | None:
     if (part.boundaries is None) == (part.ranges is None):
-        report(message="needs either 'boundaries' or 'ranges'")
+        report.either("boundaries", "ranges")
         return None
     if part.boundaries is not None:
         raw, low_open, high_open = list(part.boundaries), True, True
@@ -223,21 +236,29 @@ def _inline(
     except BadExpression as error:
         report("expression", message=str(error), word=error.name, choices=error.choices)
         return None
-    if all(wanted in (KeyType.INTEGER, KeyType.ANY) for wanted in algorithm.key_types):
-        for value in SAMPLE:
-            name = _sampled(algorithm, value)
-            if name is not None and name not in positions.names:
-                message = f"names '{name}' for {columns[0]}={value}, which is none of the {positions.what}"
-                report("expression", message=message, word=name, choices=positions.names)
-                return None
-    return algorithm
+    homeless = _homeless(algorithm)
+    if homeless is None:
+        return algorithm
+    value, name = homeless
+    message = f"names '{name}' for {columns[0]}={value}, which is none of the {positions.what}"
+    report("expression", message=message, word=name, choices=positions.names)
+    return None
 
 
-def _sampled(algorithm: Inline, value: int) -> str | None:
+def _homeless(algorithm: Inline) -> tuple[int, str] | None:
+    """An integer key, and its name that is no node's. None: there is none, or keys are no integers."""
+    width = len(algorithm.columns)
     try:
-        return algorithm.name((value,) * len(algorithm.columns))
+        if any(algorithm.home((date,) * width) is not None for date in SAMPLE_DATES):
+            hits = [value for value in SAMPLE if algorithm.home((value,) * width) is not None]
+            if not hits:
+                return None
+        for value in SAMPLE:
+            if algorithm.home((value,) * width) is None:
+                return value, algorithm.name((value,) * width)
     except UnsuitableKey:
-        return None
+        pass  # texts or dates: nothing is known about them
+    return None
 
 
 def _custom(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from dbmesh.rules import document, names
 from dbmesh.rules.algorithms import HashMod, Mod
@@ -55,11 +55,10 @@ def _nodes(source: Source, path: Path, part: document.TablePart) -> tuple[DataNo
 
 def _sharding(source: Source, path: Path, part: document.TablePart, nodes: tuple[DataNode, ...]) -> Sharding | None:
     steps = (part.data_source_sharding, part.table_sharding)
-    broken = [source.is_broken(*path, key) for key in ("sharding", "data_source_sharding", "table_sharding")]
     if part.sharding is not None and not any(steps):
-        step = compile_step(part.sharding, _all_nodes(nodes), _reporter(source, (*path, "sharding")))
+        step = compile_step(part.sharding, _all_nodes(nodes), Report(source, (*path, "sharding")))
         return None if step is None else OneStep(step)
-    if any(broken):
+    if source.is_meant(path, "sharding", "data_source_sharding", "table_sharding"):
         return None
     if part.sharding is None and all(steps):
         return _two_steps(source, path, part, nodes)
@@ -96,7 +95,7 @@ def _two_steps(source: Source, path: Path, part: document.TablePart, nodes: tupl
 
 def _level(source: Source, path: Path, part: document.Keyed, level: Sequence[str], what: str) -> Step | None:
     positions = Positions({name: at for at, name in enumerate(level)}, len(level), what)
-    return compile_step(part, positions, _reporter(source, path))
+    return compile_step(part, positions, Report(source, path))
 
 
 def _levels_fit(source: Source, path: Path, outer: Step, inner: Step) -> bool:
@@ -122,13 +121,6 @@ def _all_nodes(nodes: tuple[DataNode, ...]) -> Positions:
     accepted = {str(node): at for at, node in enumerate(nodes)}
     accepted |= {table: at for at, table in enumerate(tables) if tables.count(table) == 1}
     return Positions(accepted, len(nodes), "data nodes")
-
-
-def _reporter(source: Source, path: Path) -> Report:
-    def report(*below: str | int, message: str, word: str = "", choices: Iterable[str] = ()) -> None:
-        source.mistake((*path, *below), message, word=word, choices=choices)
-
-    return report
 
 
 def _check_generator(source: Source, path: Path, part: document.KeyGeneratorPart, table: ShardedTable) -> None:

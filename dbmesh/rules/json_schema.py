@@ -7,6 +7,8 @@ import pathlib
 import sys
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from dbmesh.rules.document import DatabaseFile, MeshFile
 
 Kind = Literal["database", "mesh"]
@@ -18,7 +20,7 @@ VARIABLE: dict[str, Any] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0
 
 def json_schema(kind: Kind) -> dict[str, Any]:
     """The schema of ``mesh.yaml`` or of a logical database's file."""
-    model = {"database": DatabaseFile, "mesh": MeshFile}[kind]
+    model: type[BaseModel] = DatabaseFile if kind == "database" else MeshFile
     schema: dict[str, Any] = with_variables(model.model_json_schema(by_alias=True))
     return {"$schema": DIALECT, **schema}
 

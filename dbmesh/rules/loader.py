@@ -92,6 +92,7 @@ class _Walk:
             return self.scalar(node, path)
         if id(node) in self.above:
             self.source.mistake(path, "is an alias of something that contains it")
+            self.source.broken.add(path)
             return None
         self.above.add(id(node))
         result = self.mapping(node, path) if isinstance(node, yaml.MappingNode) else self.sequence(node, path)

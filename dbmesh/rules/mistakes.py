@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 Path = tuple[str | int, ...]
 
+LIKE_ENOUGH = 0.6
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class RuleMistake:
@@ -63,6 +65,11 @@ class Source:
         """Whether this value, or something it belongs to, was removed after a mistake."""
         return any(path[:size] in self.broken for size in range(len(path) + 1))
 
+    def is_meant(self, path: Path, *keys: str) -> bool:
+        """Whether one of these keys is there after all, but misspelt or with a broken value."""
+        found = [str(broken[-1]) for broken in self.broken if broken and broken[:-1] == path]
+        return any(name in keys or suggestion(name, keys) for name in found)
+
     def names(self, *path: str | int) -> tuple[str, ...]:
         """The keys that a mapping of the file has, also those whose values are broken."""
         found = self.data
@@ -74,5 +81,8 @@ class Source:
 def suggestion(word: str, choices: Iterable[str]) -> str:
     """``did you mean 'x'?`` for the nearest choice; nothing when none is near."""
     folded = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6) if word else []
-    return f"did you mean '{folded[near[0]]}'?" if near else ""
+    if not word or not folded:
+        return ""
+    likeness = {choice: difflib.SequenceMatcher(None, word.lower(), choice).ratio() for choice in folded}
+    near = max(folded, key=likeness.__getitem__)
+    return f"did you mean '{folded[near]}'?" if likeness[near] >= LIKE_ENOUGH else ""

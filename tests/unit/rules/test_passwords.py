@@ -45,9 +45,7 @@ def test_empty_password_matches_nothing_but_itself() -> None:
     assert not stored.matches(b"x")
 
 
-@pytest.mark.parametrize(
-    "text", ["*14E6", "sha256:zz", "$A$005$short", "0x00", "secret", "$A$005$" + "é€" * 9]
-)
+@pytest.mark.parametrize("text", ["*14E6", "sha256:zz", "$A$005$short", "0x00", "secret", "$A$005$" + "é€" * 9])
 def test_other_forms_are_refused_without_being_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="must be") as refused:
         passwords.hashed(text)
