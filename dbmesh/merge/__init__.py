@@ -1,7 +1,7 @@
 """One result from many: pure, streaming, driven by events."""
 
 from dbmesh.merge.event import Columns, Evaluate, Evaluated, Event, Need, Reply, Rows
-from dbmesh.merge.merged import merged
+from dbmesh.merge.merged import check_alike, merged
 from dbmesh.merge.spec import (
     Aggregate,
     AggregateKind,
@@ -31,5 +31,6 @@ __all__ = [
     "Reply",
     "Rows",
     "SortKey",
+    "check_alike",
     "merged",
 ]

@@ -9,7 +9,7 @@ from dbmesh.merge.event import Columns, Event, Need, Reply, Rows
 from dbmesh.merge.finish import Finishing
 from dbmesh.merge.group import Distinct, Grouping
 from dbmesh.merge.key import KeyReader, cut
-from dbmesh.merge.order import Pairs, in_order, side_by_side
+from dbmesh.merge.order import Pairs, in_order, one_after_another
 from dbmesh.merge.sort import Budget, Seen, Sorting
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.protocol import ColumnDefinition, FieldFlag
@@ -29,7 +29,7 @@ def merged(spec: MergeSpec, streams: Sequence[Sequence[ColumnDefinition]]) -> Ge
     if spec.finish is None or spec.limit == 0:
         yield from stages.open()
     reader = KeyReader(spec.order, columns) if spec.order else None
-    source = in_order(len(streams), reader, spec.group is not None) if reader else side_by_side(len(streams))
+    source = in_order(len(streams), reader, spec.group is not None) if reader else one_after_another(len(streams))
     reply: Reply = None
     while not stages.full:
         try:
@@ -44,18 +44,26 @@ def merged(spec: MergeSpec, streams: Sequence[Sequence[ColumnDefinition]]) -> Ge
             yield from stages.add(event)
 
 
-def _common(streams: Sequence[Sequence[ColumnDefinition]]) -> list[ColumnDefinition]:
-    """The columns that all streams share, each as wide as its widest."""
-    shared = list(streams[0])
-    for other in streams[1:]:
-        if _kinds(other) != _kinds(shared):
-            raise MeshError("The data nodes disagree about the columns of this result: do their tables differ?")
-        shared = [mine if mine.length >= its.length else its for mine, its in zip(shared, other, strict=True)]
-    return shared
+def check_alike(columns: Sequence[ColumnDefinition], others: Sequence[ColumnDefinition]) -> None:
+    """Raises MeshError unless two data nodes sent columns whose values can stand in one result."""
+    if _kinds(columns) != _kinds(others):
+        raise MeshError(
+            "The data nodes disagree about the columns of this result; make their tables alike "
+            "(dbmesh check --live shows where they differ)"
+        )
 
 
 def _kinds(columns: Sequence[ColumnDefinition]) -> list[tuple[int, int, int, int]]:
     return [(c.type, c.decimals, c.charset, c.flags & _KIND_FLAGS) for c in columns]
+
+
+def _common(streams: Sequence[Sequence[ColumnDefinition]]) -> list[ColumnDefinition]:
+    """The columns that all streams share, each as wide as its widest."""
+    shared = list(streams[0])
+    for other in streams[1:]:
+        check_alike(shared, other)
+        shared = [mine if mine.length >= its.length else its for mine, its in zip(shared, other, strict=True)]
+    return shared
 
 
 class _Stages:

@@ -1,4 +1,4 @@
-"""Many streams of rows into one: side by side, or merged by their order. Holds one batch of each stream at most."""
+"""Many streams of rows into one: one after another, or merged by their order. Holds one batch of each stream."""
 
 from __future__ import annotations
 
@@ -17,17 +17,12 @@ Source: TypeAlias = Generator[Need | Pairs, Reply, None]
 _key = itemgetter(0)
 
 
-def side_by_side(streams: int) -> Generator[Need | list[bytes], Reply, None]:
-    """Rows of all streams in no order. In turns, so that no backend waits in the middle of its result for long."""
-    live = list(range(streams))
-    while live:
-        for stream in tuple(live):
-            batch = yield Need(stream)
-            if batch is None:
-                live.remove(stream)
-            else:
-                assert isinstance(batch, list)
-                yield batch
+def one_after_another(streams: int) -> Generator[Need | list[bytes], Reply, None]:
+    """Rows of all streams in no order. Each to its end, so that streams may share a connection."""
+    for stream in range(streams):
+        while (batch := (yield Need(stream))) is not None:
+            assert isinstance(batch, list)
+            yield batch
 
 
 def in_order(streams: int, reader: KeyReader, strict: bool) -> Source:
