@@ -119,7 +119,10 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ListOfValues:
-    """Listed values have a node each; ``default`` takes all others, without it they have no home."""
+    """Listed values have a node each; ``default`` takes all others, without it they have no home.
+
+    The loader lists a text's lower-case twin too where that is nobody else's.
+    """
 
     homes: Mapping[int | str, int]
     key_type: KeyType
@@ -146,7 +149,7 @@ class ListOfValues:
 
     def describe(self) -> str:
         rest = "" if self.default is None else f", default {self.default}"
-        return f"list({len(self.homes)} values{rest})"
+        return f"list({self.count}{rest})"
 
 
 def canonical(value: KeyValue) -> bytes:

@@ -208,6 +208,14 @@ def _list(part: document.ListPart, columns: tuple[str, ...], positions: Position
         good = False
     if not good:
         return None
+    # Keys of a case-insensitive column arrive in lower case.
+    twins: dict[str, set[int]] = {}
+    for value, at in homes.items():
+        if isinstance(value, str):
+            twins.setdefault(value.lower(), set()).add(at)
+    for twin, found in twins.items():
+        if len(found) == 1:
+            homes.setdefault(twin, found.pop())
     key_type = KeyType.STRING if any(isinstance(value, str) for value in homes) else KeyType.INTEGER
     default = None if part.default is None else positions.names[part.default]
     return ListOfValues(homes, key_type, positions.count, default)

@@ -21,7 +21,7 @@ class KeyType(StrEnum):
 
     INTEGER = "integer"  # int, or a Decimal without a fraction
     NUMBER = "number"  # int or Decimal
-    STRING = "string"  # str or bytes
+    STRING = "string"  # str or bytes, whose spelling counts: the column should have a binary collation
     TEMPORAL = "temporal"  # date or datetime; not TIMESTAMP, whose value depends on the session's time zone
     ANY = "any"
 

@@ -158,6 +158,8 @@ def test_two_step_sharding(tmp_path: pathlib.Path) -> None:
         ("column: k, algorithm: volume_range, lower: 0, upper: 20, volume: 10", 15, 2),
         ("column: k, algorithm: volume_range, lower: 0, upper: 15, volume: 10", 15, 3),
         ("column: k, algorithm: list, values: [[no, DE], [yes], [1a], ['007']], default: ds_1.t_1", "no", 0),
+        ("column: k, algorithm: list, values: [[DE], [FR], [IT, it], [AT]]", "fr", 1),
+        ("column: k, algorithm: list, values: [[DE], [FR], [IT, It], [AT]]", "it", 2),
         ("column: k, algorithm: list, values: [[1], [2], [3], [4]], default: ds_1.t_1", 9, 3),
         ("column: k, algorithm: date, unit: month, step: 3, from: 2024-01-01", datetime.date(2024, 8, 1), 2),
         ("column: k, algorithm: inline, expression: 'ds_{k % 4 // 2}.t_{k % 2}'", 3, 3),
@@ -172,6 +174,13 @@ def test_each_algorithm_from_yaml(
     monkeypatch.syspath_prepend(tmp_path)
     found = table(tmp_path, f"t: {{data_nodes: 'ds_{{0..1}}.t_{{0..1}}', sharding: {{{sharding}}}}}")
     assert found.node_for(key if isinstance(key, tuple) else (key,)) == node
+
+
+def test_lower_case_twin_of_texts_in_two_lists_has_no_home(tmp_path: pathlib.Path) -> None:
+    sharding = "{column: k, algorithm: list, values: [[DE], [De]]}"
+    found = table(tmp_path, f"t: {{data_nodes: 'ds_{{0..1}}.t', sharding: {sharding}}}")
+    assert found.nodes_for({"k": Equal(("de",))}) == ()
+    assert found.nodes_for({"k": Equal(("De",))}) == (1,)
 
 
 def test_environment_variables_with_and_without_defaults(tmp_path: pathlib.Path) -> None:
