@@ -95,11 +95,11 @@ class SpecificAccessDenied(MeshError):
         super().__init__(f"Access denied; you need (at least one of) the {privilege} privilege(s) for this operation")
 
 
-class ReadOnlyUser(MeshError):
-    """ER_OPTION_PREVENTS_STATEMENT: a write by a user whose rules say read-only."""
+class TableAccessDenied(MeshError):
+    """ER_TABLEACCESS_DENIED_ERROR: the user's rules do not let them run this command on that table."""
 
-    errno = 1290
-    sqlstate = "HY000"
+    errno = 1142
+    sqlstate = "42000"
 
 
 class UnknownCommand(MeshError):
@@ -152,6 +152,16 @@ class CommitFailed(MeshError):
 
     errno = 1180
     sqlstate = "HY000"
+
+
+class NoSavepoint(MeshError):
+    """ER_SP_DOES_NOT_EXIST."""
+
+    errno = 1305
+    sqlstate = "42000"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"SAVEPOINT {name.strip('`')} does not exist")
 
 
 class QueryInterrupted(MeshError):

@@ -135,6 +135,11 @@ class ClientConnection(asyncio.Protocol):
     def closed(self) -> bool:
         return self._closed
 
+    @property
+    def busy(self) -> bool:
+        """A command is being answered."""
+        return self._busy
+
     def begin(self, session: Session) -> None:
         """From here on commands go to that session."""
         self._session = session

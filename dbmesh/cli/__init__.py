@@ -1,0 +1,5 @@
+"""The command ``dbmesh``."""
+
+from dbmesh.cli.main import main
+
+__all__ = ["main"]

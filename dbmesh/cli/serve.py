@@ -1,0 +1,156 @@
+"""``dbmesh serve``: the mesh as a process, or as several that share the listening sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import uvloop
+
+from dbmesh.cli.options import load_or_exit, rules_option
+from dbmesh.errors import MeshError
+from dbmesh.frontend.listener import Frontend, open_socket, remove_socket_file
+from dbmesh.frontend.mesh import Mesh
+from dbmesh.frontend.sessions import WORKER_IDS
+from dbmesh.rules.loader import load
+from dbmesh.rules.model import Listener, MeshRules
+
+DRAIN_SECONDS = 10.0
+
+_log = logging.getLogger("dbmesh")
+
+
+class ListenAddress(click.ParamType[Listener]):
+    """HOST:PORT."""
+
+    name = "HOST:PORT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Listener:
+        try:
+            return value if isinstance(value, Listener) else Listener.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@rules_option
+@click.option("--listen", type=ListenAddress(), multiple=True, help="Listen here instead of where the rules say.")
+@click.option("--socket", "sockets", type=click.Path(), multiple=True, help="A Unix socket, likewise.")
+@click.option("--workers", type=click.IntRange(1, 255), default=1, show_default=True, help="Processes that serve.")
+@click.option("--verbose", is_flag=True, help="Log more.")
+def serve(directory: Path, listen: tuple[Listener, ...], sockets: tuple[str, ...], workers: int, verbose: bool) -> None:
+    """Serve clients until SIGTERM or Ctrl-C; SIGHUP reads the rules again."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(process)d %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    rules = load_or_exit(directory)
+    chosen = (*listen, *(Listener(socket=os.path.abspath(path)) for path in sockets))
+    if chosen:
+        rules = replace(rules, listeners=chosen)
+    try:
+        opened = [(listener, open_socket(listener)) for listener in rules.listeners]
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    for listener, sock in opened:
+        click.echo(f"listening on {_address(listener, sock)}", err=True)
+    try:
+        listening = [sock for _, sock in opened]
+        code = run_workers(workers, directory, rules, listening) if workers > 1 else run(directory, rules, listening, 0)
+    finally:
+        for listener, sock in opened:
+            sock.close()
+            remove_socket_file(listener)
+    sys.exit(code)
+
+
+def _address(listener: Listener, sock: socket.socket) -> str:
+    if listener.socket is not None:
+        return listener.socket
+    return str(replace(listener, port=sock.getsockname()[1]))
+
+
+def run(directory: Path, rules: MeshRules, sockets: list[socket.socket], worker: int) -> int:
+    """Serve in this process until a signal ends it; the exit code."""
+    return uvloop.run(_serve(directory, rules, sockets, worker))
+
+
+async def _serve(directory: Path, rules: MeshRules, sockets: list[socket.socket], worker: int) -> int:
+    def load_again() -> MeshRules:
+        return replace(load(directory, os.environ), listeners=rules.listeners)
+
+    mesh = Mesh(rules, load_again, worker)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: mesh.spawn(_reload(mesh)))
+    await mesh.start()
+    ids = iter(range(worker * WORKER_IDS + 1, (worker + 1) * WORKER_IDS))
+    frontend = Frontend(mesh, max_connections=rules.max_connections, connection_ids=ids)
+    for sock in sockets:
+        await frontend.serve(sock)
+    _log.info("serving %s", ", ".join(sorted(rules.databases)))
+    await stopping.wait()
+    _log.info("draining: no new clients, %d here", len(frontend.connections))
+    await frontend.stop_listening()
+    await mesh.drain(DRAIN_SECONDS)
+    await frontend.close()
+    await mesh.stop(grace=1.0)
+    return 0
+
+
+async def _reload(mesh: Mesh) -> None:
+    try:
+        lines = await mesh.reload()
+    except MeshError as error:
+        _log.error("%s", error.message)
+        return
+    for line in lines or ["nothing has changed"]:
+        _log.info("rules reloaded: %s", line)
+
+
+def run_workers(number: int, directory: Path, rules: MeshRules, sockets: list[socket.socket]) -> int:
+    """Serve in ``number`` child processes that inherit the sockets; one that dies is replaced."""
+    children: dict[int, int] = {}
+    ending = False
+
+    def end(signum: int, frame: object) -> None:
+        nonlocal ending
+        ending = ending or signum != signal.SIGHUP
+        for pid in children:
+            os.kill(pid, signum)
+
+    def fork(worker: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(signum, signal.SIG_DFL)
+            os._exit(run(directory, rules, sockets, worker))
+        children[pid] = worker
+
+    for worker in range(number):
+        fork(worker)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, end)
+    code = 0
+    while children:
+        try:
+            pid, status = os.wait()
+        except InterruptedError:
+            continue
+        worker = children.pop(pid)
+        if ending:
+            code = max(code, os.waitstatus_to_exitcode(status))
+        else:
+            _log.error("worker %d (pid %d) ended with %d; another takes its place", worker, pid, status)
+            fork(worker)
+    return code

@@ -1,0 +1,50 @@
+"""A caller that keeps a small answer in memory: for what the mesh itself asks on a session's behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import SessionState
+from dbmesh.engine.caller import Outcome
+from dbmesh.protocol import ColumnDefinition
+from dbmesh.protocol.charset import python_codec
+from dbmesh.protocol.resultset import decode_text_row
+
+
+class Collector:
+    """``engine.caller.Caller`` that fills ``answer``."""
+
+    def __init__(self, state: SessionState, capabilities: Capabilities) -> None:
+        self.state = state
+        self.capabilities = capabilities
+        self.answer = Result()
+
+    @property
+    def encoding(self) -> str:
+        return python_codec(self.state.client)
+
+    async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
+        self.answer = await connection.execute(sql)
+        return outcome_of(self.answer, last_insert_id)
+
+    def columns(self, columns: Sequence[ColumnDefinition]) -> None:
+        self.answer.columns = list(columns)
+
+    def rows(self, payloads: Sequence[bytes]) -> None:
+        self.answer.rows += map(decode_text_row, payloads)
+
+    async def drained(self) -> None:
+        """Memory takes all."""
+
+
+def outcome_of(result: Result, last_insert_id: int | None = None) -> Outcome:
+    """What a whole answer says beside its rows."""
+    return Outcome(
+        rows=len(result.rows) if result.columns else None,
+        affected=result.affected,
+        last_insert_id=result.last_insert_id if last_insert_id is None else last_insert_id,
+        info=result.info,
+        warnings=result.warnings,
+    )

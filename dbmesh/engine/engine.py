@@ -1,0 +1,117 @@
+"""One statement from plan to answer; with `plan.build` and `Plan.bind` before it, the table of contents of the product.
+
+* one route unit without a merge is *relayed*: its rows pass undecoded;
+* several that read become one stream by `merge`;
+* several that write are one local transaction, or a saga's statement (`transaction.base`), never less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dbmesh.backend.connection import Connection
+from dbmesh.engine import read
+from dbmesh.engine.caller import Caller, Outcome
+from dbmesh.engine.ddl import run_ddl
+from dbmesh.engine.generation import Generation
+from dbmesh.engine.lanes import Lane
+from dbmesh.engine.write import write
+from dbmesh.errors import BackendError, BackendLost
+from dbmesh.merge.spec import MergeSpec
+from dbmesh.plan.model import Bound
+from dbmesh.transaction.local import DEADLOCK, LocalTransaction
+
+CONNECTIONS_PER_QUERY = 8  # of one data source; further units share, see `lanes`
+
+
+async def run(bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction | None) -> Outcome:
+    """Execute a bound plan. ``transaction``: None for autocommit."""
+    if bound.kind.is_ddl:
+        return await run_ddl(bound, generation, caller)
+    if bound.merge is not None:
+        return await _read(bound, bound.merge, generation, caller, transaction)
+    if len(bound.units) == 1:
+        return await _single(bound, generation, caller, transaction)
+    if transaction is not None:
+        return await write(bound, transaction, caller)
+    own = LocalTransaction(generation.cluster, caller.capabilities)
+    try:
+        outcome = await write(bound, own, caller)
+        await own.commit()
+    finally:
+        own.discard()
+    return outcome
+
+
+async def _single(
+    bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction | None
+) -> Outcome:
+    [unit] = bound.units
+    sql = unit.sql.encode(caller.encoding, "surrogateescape")
+    if transaction is None:
+        [connection] = await generation.cluster.acquire([unit.data_source], caller.capabilities, caller.state)
+        await connection.apply(caller.state)
+        outcome = await caller.relay(connection, sql, bound.last_insert_id)
+        generation.cluster.release(connection)
+        return outcome
+    await transaction.enlist([unit.data_source], caller.state)
+    try:
+        outcome = await caller.relay(transaction.branches[unit.data_source], sql, bound.last_insert_id)
+    except BackendLost as error:
+        await transaction.abort(error.message)
+        raise
+    if outcome.errno == DEADLOCK:
+        await transaction.rollback()
+    return outcome
+
+
+async def _read(
+    bound: Bound, spec: MergeSpec, generation: Generation, caller: Caller, transaction: LocalTransaction | None
+) -> Outcome:
+    names = [unit.data_source for unit in bound.units]
+    layout = read.spread(bound.units, dict.fromkeys(names, 1) if transaction else _most(names, generation))
+    wanted = [name for name, _ in layout]
+    evaluators = names[:1] if spec.finish is not None else []
+    if transaction is None:
+        held = await generation.cluster.acquire(wanted + evaluators, caller.capabilities, caller.state)
+        connections = held[: len(wanted)]
+    else:
+        await transaction.enlist(wanted, caller.state)
+        connections = [transaction.branches[name] for name in wanted]
+        held = await generation.cluster.acquire(evaluators, caller.capabilities, caller.state) if evaluators else []
+    lanes, streams = read.assign(bound.units, layout, connections, caller.encoding)
+    unclean = set(connections)
+    try:
+        for connection in held:
+            await connection.apply(caller.state)
+        try:
+            sent = await read.run_merge(spec, lanes, streams, held[-1] if evaluators else None, caller)
+        except BackendError:
+            unclean = await read.close(lanes, whole=transaction is not None)
+            raise
+        unclean = await read.close(lanes, whole=transaction is not None)
+    except BackendError as error:
+        if transaction is not None and error.errno == DEADLOCK:
+            await transaction.rollback()
+        raise
+    finally:
+        _let_go(lanes, held, unclean, generation)
+        if transaction is not None and unclean:
+            await transaction.abort("a query of it ended before its rows were read")
+    return Outcome(rows=sent, warnings=sum(lane.warnings for lane in lanes))
+
+
+def _most(names: Sequence[str], generation: Generation) -> dict[str, int]:
+    """How many connections a query may take of each data source: never all of a pool, one is for evaluation."""
+    sources = generation.rules.data_sources
+    return {name: min(CONNECTIONS_PER_QUERY, max(1, sources[name].pool.size - 1)) for name in names}
+
+
+def _let_go(
+    lanes: Sequence[Lane], held: Sequence[Connection], unclean: set[Connection], generation: Generation
+) -> None:
+    for lane in lanes:
+        if lane.connection in unclean:
+            lane.abandon()
+    for connection in held:
+        generation.cluster.release(connection, reusable=connection not in unclean)

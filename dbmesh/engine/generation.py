@@ -1,0 +1,31 @@
+"""One generation of rules with all that was built from it. A reload makes the next one; running work keeps its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dbmesh.backend.catalog import ServerCatalog
+from dbmesh.backend.cluster import Cluster
+from dbmesh.plan.cache import PlanCache
+from dbmesh.rules.model import MeshRules
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generation:
+    """``rules`` never change; ``cluster`` holds the connections to their data sources."""
+
+    rules: MeshRules
+    cluster: Cluster
+    catalog: ServerCatalog
+    plans: PlanCache
+
+    @classmethod
+    def of(cls, rules: MeshRules, before: Generation | None = None) -> Generation:
+        """Connections are kept when the data sources and pools are the same as before; plans and metadata never are."""
+        same = before is not None and _reaches(before.rules) == _reaches(rules)
+        cluster = before.cluster if before is not None and same else Cluster(rules)
+        return cls(rules, cluster, ServerCatalog(cluster, rules), PlanCache())
+
+
+def _reaches(rules: MeshRules) -> object:
+    return rules.data_sources, rules.pools

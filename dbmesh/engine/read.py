@@ -1,0 +1,107 @@
+"""Scattered reads: route units onto lanes, their streams into the merge, its rows to the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from dbmesh.backend.connection import Connection
+from dbmesh.engine import lanes as row_lanes
+from dbmesh.engine.caller import Caller
+from dbmesh.engine.lanes import LEFTOVER_BATCHES, Lane, UnitStream
+from dbmesh.errors import BackendError
+from dbmesh.merge import Columns, Evaluate, Need, Rows, merged
+from dbmesh.merge.event import Reply
+from dbmesh.merge.spec import MergeSpec
+from dbmesh.plan.model import RouteUnit
+from dbmesh.protocol import ColumnDefinition
+
+
+def spread(units: Sequence[RouteUnit], most: Mapping[str, int]) -> list[tuple[str, list[int]]]:
+    """Which units share a connection: (data source, unit numbers) per lane, ``most[data source]`` lanes at most."""
+    by_source: dict[str, list[int]] = {}
+    for number, unit in enumerate(units):
+        by_source.setdefault(unit.data_source, []).append(number)
+    lanes: list[tuple[str, list[int]]] = []
+    for name, numbers in by_source.items():
+        count = min(len(numbers), max(1, most[name]))
+        lanes.extend((name, list(islice(numbers, start, None, count))) for start in range(count))
+    return lanes
+
+
+def assign(
+    units: Sequence[RouteUnit],
+    layout: Sequence[tuple[str, list[int]]],
+    connections: Sequence[Connection],
+    encoding: str,
+) -> tuple[list[Lane], list[UnitStream]]:
+    """The lanes, and the streams in the order of the units."""
+    lanes = [Lane(connection, encoding) for connection in connections]
+    streams: dict[int, UnitStream] = {}
+    for lane, (_, numbers) in zip(lanes, layout, strict=True):
+        for number in numbers:
+            streams[number] = lane.add(units[number])
+    return lanes, [streams[number] for number in range(len(units))]
+
+
+async def run_merge(
+    spec: MergeSpec,
+    lanes: Sequence[Lane],
+    streams: Sequence[UnitStream],
+    evaluator: Connection | None,
+    caller: Caller,
+) -> int:
+    """Merge the streams into ``caller``; the number of rows sent.
+
+    ``evaluator``: a connection that no lane uses, needed when the merge has a ``finish`` stage.
+    """
+    await row_lanes.start(lanes)
+    known = _columns(streams)
+    steps = merged(spec, known)
+    reply: Reply = None
+    sent = 0
+    while True:
+        try:
+            event = steps.send(reply)
+        except StopIteration:
+            return sent
+        reply = None
+        match event:
+            case Need(stream):
+                reply = await streams[stream].next_batch()
+                _check_shape(streams[stream], known[0])
+            case Evaluate(sql):
+                assert evaluator is not None
+                reply = await evaluator.execute(sql.encode(caller.encoding, "surrogateescape"))
+            case Columns(columns):
+                caller.columns(columns)
+            case Rows(rows):
+                sent += len(rows)
+                caller.rows(rows)
+                await caller.drained()
+
+
+def _columns(streams: Sequence[UnitStream]) -> list[list[ColumnDefinition]]:
+    """A unit whose query has not been sent yet is taken to answer like the others; `_check_shape` makes sure."""
+    first = next(stream.columns for stream in streams if stream.columns is not None)
+    return [stream.columns or first for stream in streams]
+
+
+def _check_shape(stream: UnitStream, expected: Sequence[ColumnDefinition]) -> None:
+    columns = stream.columns
+    if columns is not None and columns is not expected and len(columns) != len(expected):
+        raise BackendError(
+            1105,
+            "HY000",
+            f"The table of data source '{stream.unit.data_source}' has {len(columns)} columns where another shard's "
+            f"has {len(expected)}; make the shards alike (dbmesh check --live shows the difference)",
+        )
+
+
+async def close(lanes: Sequence[Lane], *, whole: bool) -> set[Connection]:
+    """End the lanes after the merge, or after a server's refusal; the connections that are not clean.
+
+    ``whole``: read leftovers to their end whatever their size, for a transaction's connections that must not be lost.
+    """
+    most = None if whole else LEFTOVER_BATCHES
+    return {lane.connection for lane in lanes if not await lane.finish(most)}

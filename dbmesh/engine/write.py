@@ -1,0 +1,84 @@
+"""Writes to one or more shards inside a local transaction: every branch's answer becomes one.
+
+Branches run one after the other, in the order of the route units: two statements that write the same shards then
+wait for each other on the first of them, instead of each holding what the other needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from dbmesh.backend.connection import Connection, Result
+from dbmesh.engine.caller import Caller, Outcome
+from dbmesh.errors import BackendError, BackendLost, MeshError
+from dbmesh.plan.model import Bound, RouteUnit
+from dbmesh.transaction.local import DEADLOCK, LocalTransaction
+
+_COUNTER = re.compile(rb"(\w[\w ]*): (\d+)")
+_SAVEPOINT = "`dbmesh statement`"
+
+
+async def write(bound: Bound, transaction: LocalTransaction, caller: Caller) -> Outcome:
+    """Run all units; an error undoes the statement on every shard, and a deadlock the whole transaction."""
+    await transaction.enlist([unit.data_source for unit in bound.units], caller.state)
+    guarded = list(dict.fromkeys(unit.data_source for unit in bound.units)) if len(bound.units) > 1 else []
+    outcome = Outcome(last_insert_id=bound.last_insert_id or 0)
+    try:
+        for name in guarded:
+            await transaction.branches[name].execute(f"SAVEPOINT {_SAVEPOINT}")
+        for number, unit in enumerate(bound.units):
+            await _run(unit, number, bound, transaction.branches[unit.data_source], outcome, caller.encoding)
+        for name in guarded:
+            await transaction.branches[name].execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+    except MeshError as error:
+        await _undo(error, transaction, guarded)
+        raise
+    return outcome
+
+
+async def _run(
+    unit: RouteUnit, number: int, bound: Bound, connection: Connection, outcome: Outcome, encoding: str
+) -> None:
+    result = await connection.execute(unit.sql.encode(encoding, "surrogateescape"))
+    if bound.affected == "sum" or number == 0:
+        _add(outcome, result)
+        if result.warnings:
+            shown = await connection.execute("SHOW WARNINGS")
+            outcome.warning_rows.extend(shown.rows)
+    if bound.last_insert_id is None and outcome.last_insert_id == 0:
+        outcome.last_insert_id = result.last_insert_id
+
+
+def _add(outcome: Outcome, result: Result) -> None:
+    outcome.affected += result.affected
+    outcome.warnings += result.warnings
+    outcome.info = add_info(outcome.info, result.info)
+
+
+def add_info(one: bytes, other: bytes) -> bytes:
+    """The sum of two info strings: ``Records: 3  Duplicates: 0  Warnings: 0``, ``Rows matched: …``."""
+    if not one or not other:
+        return one or other
+    counts = dict(_COUNTER.findall(one))
+    added = {name: int(count) + int(counts.get(name, 0)) for name, count in _COUNTER.findall(other)}
+    return b"  ".join(b"%b: %d" % item for item in added.items())
+
+
+async def _undo(error: MeshError, transaction: LocalTransaction, guarded: Sequence[str]) -> None:
+    if isinstance(error, BackendLost):
+        await transaction.abort(error.message)
+        return
+    if isinstance(error, BackendError) and error.errno == DEADLOCK:
+        # the server that found the deadlock has rolled its branch back: the rest of the transaction must go too
+        await transaction.rollback()
+        return
+    for name in guarded:
+        connection = transaction.branches.get(name)
+        if connection is None:
+            continue
+        try:
+            await connection.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        except MeshError as failure:
+            await transaction.abort(f"a statement could not be undone on data source '{name}': {failure.message}")
+            return

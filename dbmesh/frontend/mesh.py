@@ -1,0 +1,196 @@
+"""The mesh of one process: its generation of rules, its sessions, and what a login asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from dbmesh import __version__
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import DEFAULT_STATE
+from dbmesh.engine.generation import Generation
+from dbmesh.errors import MeshError
+from dbmesh.frontend.connection import ClientConnection
+from dbmesh.frontend.keys import Keys
+from dbmesh.frontend.session import Session
+from dbmesh.frontend.sessions import Sessions
+from dbmesh.protocol.auth import CACHING_SHA2, NATIVE, Password
+from dbmesh.protocol.charset import COLLATIONS, charset_of, python_codec
+from dbmesh.rules.difference import difference
+from dbmesh.rules.mistakes import RuleErrors
+from dbmesh.rules.model import LogicalDatabase, MeshRules, ShardedTable
+from dbmesh.sql.comments import open_comments
+from dbmesh.transaction.base import Sagas
+from dbmesh.transaction.recovery import Proxy
+
+FALLBACK_VERSION = "8.0.36-DBMesh"
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_log = logging.getLogger(__name__)
+
+
+class Mesh:
+    """``generation`` is swapped whole by `adopt`; sessions in a transaction keep theirs."""
+
+    def __init__(self, rules: MeshRules, load: Callable[[], MeshRules], worker: int = 0) -> None:
+        """``load``: reads the rule files again. ``worker``: the number of this process among the mesh's."""
+        self._load = load
+        self.generation = Generation.of(rules)
+        self.sessions = Sessions(worker)
+        self.proxy = Proxy(rules)
+        self.sagas = Sagas(self.proxy)
+        self.keys = Keys(self.proxy.worker_id)
+        self.server_version = rules.server_version or ""
+        self.started = time.time()
+        self.queries = 0
+        self._learned: dict[str, bytes] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._next_source = 0
+
+    async def start(self) -> None:
+        """Reach every data source once. One that does not answer is tried again when it is needed."""
+        failures = await self.generation.cluster.warm_up()
+        for name, error in failures.items():
+            _log.warning("data source %s: %s", name, error.message)
+        if not self.server_version:
+            self.server_version = await self._servers_version()
+        await self.proxy.start()
+        await self._lease_worker()
+
+    async def _servers_version(self) -> str:
+        """What the first server that answers calls itself: drivers choose their behaviour by it."""
+        for name in self.rules.data_sources:
+            try:
+                [connection] = await self.generation.cluster.acquire([name], Capabilities(), DEFAULT_STATE)
+            except MeshError:
+                continue
+            self.generation.cluster.release(connection)
+            return connection.server_version
+        return FALLBACK_VERSION
+
+    async def _lease_worker(self) -> None:
+        """A worker id for generated keys, when a table wants some; without one their INSERTs are refused."""
+        tables = [table for database in self.rules.databases.values() for table in database.tables.values()]
+        wanted = any(
+            isinstance(table, ShardedTable) and table.generator is not None and table.generator.type == "snowflake"
+            for table in tables
+        )
+        if wanted and self.rules.transaction.log is not None:
+            try:
+                await self.proxy.lease_worker_id()
+            except MeshError as error:
+                _log.warning("no worker id for generated keys: %s", error.message)
+
+    async def drain(self, seconds: float) -> None:
+        """Let what runs come to its end: idle sessions are closed now, the others when they are."""
+        for session in self.sessions:
+            session.leave()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.sessions.emptied()
+
+    async def stop(self, grace: float) -> None:
+        """End what runs in the background and close the connections to the servers."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.proxy.stop()
+        await self.generation.cluster.close(grace)
+
+    async def reload(self) -> list[str]:
+        """Read the rule files again and swap the rules; what has changed. Raises MeshError with every mistake."""
+        try:
+            rules = self._load()
+        except RuleErrors as mistakes:
+            raise MeshError(f"The rules were not reloaded: {mistakes}") from mistakes
+        lines = difference(self.rules, rules)
+        if lines:
+            self.adopt(rules)
+            await self._lease_worker()
+        return lines
+
+    def adopt(self, rules: MeshRules) -> None:
+        """Swap the rules; connections that no longer fit are closed as their users let go of them."""
+        before = self.generation
+        self.generation = Generation.of(rules, before)
+        self._learned.clear()
+        self.proxy.reload(rules)
+        if before.cluster is not self.generation.cluster:
+            self.spawn(before.cluster.close(grace=rules.transaction.deadline))
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run something that outlives the session that asked for it."""
+        task = asyncio.get_running_loop().create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- what a login asks (`frontend.login.Door`)
+
+    @property
+    def plugin(self) -> str:
+        """What the greeting proposes: as the servers themselves would."""
+        return NATIVE if "MariaDB" in self.server_version else CACHING_SHA2
+
+    def password_of(self, user: str) -> Password | None:
+        """None for a user who does not exist."""
+        known = self.generation.rules.users.get(user)
+        if known is None:
+            return None
+        learned = self._learned.get(user)
+        return known.password if learned is None else replace(known.password, sha2=learned)
+
+    def learn(self, user: str, sha2: bytes) -> None:
+        self._learned[user] = sha2
+
+    def open_session(self, connection: ClientConnection) -> Session:
+        """The session of a client whose password was right. Raises 1044, 1049 or 1115."""
+        login = connection.login
+        user = self.generation.rules.users[login.user]
+        collation = COLLATIONS.get(login.collation, "utf8mb4_general_ci")
+        charset = charset_of(collation)
+        python_codec(charset)
+        if collation == "utf8mb4_0900_ai_ci" and "MariaDB" in self.server_version:
+            collation = "utf8mb4_general_ci"  # MySQL 8's default, which MariaDB takes for its own
+        session = Session(self, connection, user, DEFAULT_STATE.with_charsets(charset, collation, charset))
+        if login.database:
+            session.use(login.database)
+        self.sessions.add(session)
+        return session
+
+    # -- what sessions ask
+
+    @property
+    def rules(self) -> MeshRules:
+        return self.generation.rules
+
+    def any_data_source(self, database: LogicalDatabase | None) -> str:
+        """A data source for what any of them can answer; they take turns."""
+        names = list(database.data_sources if database is not None else self.rules.data_sources)
+        self._next_source += 1
+        return names[self._next_source % len(names)]
+
+    def opened(self, text: str) -> str:
+        """The text with the executable comments opened that the servers would run."""
+        match = _VERSION.search(self.server_version)
+        major, minor, patch = map(int, match.groups()) if match else (8, 0, 0)
+        return open_comments(text, major * 10000 + minor * 100 + patch, "MariaDB" in self.server_version)
+
+    def statistics(self) -> str:
+        """COM_STATISTICS, in the form of MySQL's own."""
+        uptime = max(1, int(time.time() - self.started))
+        return (
+            f"Uptime: {uptime}  Threads: {len(self.sessions)}  Questions: {self.queries}  Slow queries: 0  Opens: 0  "
+            f"Open tables: 0  Queries per second avg: {self.queries / uptime:.3f}  DBMesh: {__version__}"
+        )
+
+
+async def _logged(work: Coroutine[Any, Any, Any]) -> None:
+    try:
+        await work
+    except MeshError as error:
+        _log.warning("in the background: %s", error.message)

@@ -1,0 +1,124 @@
+"""DBMesh's own statements: SHOW MESH …, EXPLAIN FORMAT=MESH …, RELOAD MESH RULES."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from dbmesh.backend.connection import Result
+from dbmesh.errors import MeshError, ParseError
+from dbmesh.frontend import planned, rights
+from dbmesh.plan.explain import explain
+from dbmesh.plan.model import RouteUnit
+from dbmesh.protocol import ColumnDefinition
+from dbmesh.protocol.constants import FieldType
+from dbmesh.rules.model import Grant
+from dbmesh.rules.summary import HEADINGS, table_rows
+from dbmesh.saga.preview import preview
+from dbmesh.sql.classify import explained
+
+if TYPE_CHECKING:
+    from dbmesh.frontend.session import Session
+
+_SHOW = re.compile(r"\s*SHOW\s+MESH\s+(.*?)\s*;?\s*\Z", re.IGNORECASE | re.DOTALL)
+_UTF8MB4 = 45
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Result:
+    """A result set of text columns."""
+    columns = [
+        ColumnDefinition(heading.encode(), FieldType.VAR_STRING, _UTF8MB4, 4 * 1024, decimals=31)
+        for heading in headings
+    ]
+    return Result(columns, [[None if cell is None else str(cell).encode() for cell in row] for row in rows])
+
+
+async def show_mesh(session: Session, text: str) -> None:
+    """SHOW MESH DATA SOURCES | RULES | POOLS | TRANSACTIONS."""
+    match = _SHOW.match(text)
+    what = " ".join(match[1].upper().split()) if match else ""
+    answer = _SHOWS.get(what)
+    if answer is None:
+        raise ParseError(f"There is no SHOW MESH {what}; there are {', '.join(_SHOWS)}")
+    rights.need(session.user, Grant.ADMIN)
+    session.result(await answer(session))
+
+
+async def _data_sources(session: Session) -> Result:
+    reached = {report.data_source: report for report in session.generation.cluster.report()}
+    rows = []
+    for name, source in sorted(session.rules.data_sources.items()):
+        used = [database.name for database in session.rules.databases.values() if name in database.data_sources]
+        counters = reached[name].counters
+        try:
+            version = (await session.ask("SELECT VERSION()", name)).rows[0][0]
+            state = "up, " + (version or b"").decode()
+        except MeshError as error:
+            state = f"down: {error.message}"
+        rows.append([name, ", ".join(used), source.address, source.schema, state, counters.failed])
+    return table(["data source", "database", "address", "schema", "state", "failed dials"], rows)
+
+
+async def _rules(session: Session) -> Result:
+    return table(HEADINGS, table_rows(session.rules))
+
+
+async def _pools(session: Session) -> Result:
+    rows = [
+        [
+            report.data_source,
+            report.size,
+            report.in_use,
+            report.idle,
+            report.waiting,
+            report.counters.dialled,
+            report.counters.failed,
+            report.counters.discarded,
+            report.counters.timeouts,
+            f"{report.counters.wait_time:.3f}",
+        ]
+        for report in session.generation.cluster.report()
+    ]
+    headings = ["size", "in use", "idle", "waiting", "dialled", "failed", "discarded", "timeouts", "waited (s)"]
+    return table(["data source", *headings], rows)
+
+
+async def _transactions(session: Session) -> Result:
+    found = await session.mesh.proxy.log.all()
+    rows = [
+        [tx.gtrid, tx.mode, tx.state, ", ".join(tx.participants), tx.owner, tx.client, tx.created_at, tx.last_error]
+        for tx in found
+    ]
+    return table(["gtrid", "mode", "state", "data sources", "owner", "client", "created", "last error"], rows)
+
+
+async def explain_mesh(session: Session, text: str) -> None:
+    """EXPLAIN FORMAT=MESH: the route, the SQL of each data node, the merge, and what would undo a write."""
+    inner = explained(text)
+    plan, shape = await planned.plan_of(session, inner)
+    bound = await planned.bind(session, plan, shape)
+
+    undo: dict[RouteUnit, str] = {}
+    if session.settings.transaction == "base" and plan.writes and not plan.kind.is_ddl:
+        for unit in bound.units:
+            table_there = await session.generation.catalog.table(unit.data_source, unit.table) if unit.table else None
+            undo[unit] = preview(unit.write, table_there) if table_there is not None else ""
+    lines = explain(bound, plan, lambda unit: undo.get(unit, "")).splitlines()
+    session.result(table(["EXPLAIN"], [[line] for line in lines]))
+
+
+async def reload_mesh(session: Session, text: str) -> None:
+    """RELOAD MESH RULES: the differences, or error 1105 with the mistakes and the old rules kept."""
+    rights.need(session.user, Grant.ADMIN)
+    lines = await session.mesh.reload()
+    session.result(table(["change"], [[line] for line in lines or ["no change"]]))
+
+
+Show = Callable[["Session"], Awaitable[Result]]
+_SHOWS: dict[str, Show] = {
+    "DATA SOURCES": _data_sources,
+    "RULES": _rules,
+    "POOLS": _pools,
+    "TRANSACTIONS": _transactions,
+}

@@ -1,0 +1,526 @@
+"""One client's session: what it has set, its transaction, and the way of each of its statements.
+
+The common statement never leaves `on_query`: fingerprint, look up, relay, all in the event loop's callback. Anything
+else (a cold plan, several shards, an empty pool, a transaction to begin) gets one task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import SessionState
+from dbmesh.engine.caller import Outcome, WarningRow
+from dbmesh.engine.collector import Collector, outcome_of
+from dbmesh.engine.generation import Generation
+from dbmesh.errors import (
+    AccessDenied,
+    BackendError,
+    BackendLost,
+    MeshError,
+    NoSavepoint,
+    QueryInterrupted,
+    UnknownCommand,
+    UnknownDatabase,
+)
+from dbmesh.frontend import planned
+from dbmesh.frontend.connection import ClientConnection, ClientGone
+from dbmesh.frontend.statements import STATEMENTS
+from dbmesh.frontend.transactions import ClientTransaction
+from dbmesh.frontend.variables import Settings
+from dbmesh.protocol import ColumnDefinition
+from dbmesh.protocol.charset import UnknownCharacterSet, python_codec
+from dbmesh.protocol.commands import InitDb, Ping, Request, ResetConnection, SetOption, Statistics
+from dbmesh.protocol.constants import Status
+from dbmesh.protocol.framing import frame
+from dbmesh.protocol.lenenc import encode_int
+from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
+from dbmesh.protocol.resultset import encode_text_row
+from dbmesh.rules.model import Grant, LogicalDatabase, MeshRules, ShardedTable, TransactionMode, User
+from dbmesh.sql.classify import classify
+from dbmesh.sql.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from dbmesh.frontend.mesh import Mesh
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """What a client has after its login. ``client`` frames, writes and reads; everything else is here."""
+
+    def __init__(self, mesh: Mesh, client: ClientConnection, user: User, state: SessionState) -> None:
+        self.mesh = mesh
+        self.client = client
+        self.user = user
+        self.id = client.id
+        self.database: str | None = None
+        self.settings = self._first_settings = Settings(state, mesh.generation.rules.transaction.default)
+        self.transaction: ClientTransaction | None = None
+        self.last_insert_id = 0
+        self.found_rows = 0
+        self.row_count = -1
+        self.warning_rows: list[WarningRow] = []
+        self.began = time.time()  # when the current statement, or the idling after the last one, began
+        self.text = ""
+        self._encoding = python_codec(state.client)
+        self._cluster = mesh.generation.cluster  # of the connection that is being relayed
+        self._task: asyncio.Task[None] | None = None
+        self._relaying: asyncio.Future[Outcome] | None = None
+        self._interrupted = False
+        self._leaving = False
+
+    # -- what clients send
+
+    def on_query(self, payload: bytes) -> None:
+        """COM_QUERY, the hot path. ``payload`` is the whole packet's, its command byte included."""
+        text = payload[1:].decode(self._encoding, "surrogateescape")
+        self.began = time.time()
+        self.text = text
+        if self.transaction is None and self.settings.autocommit:
+            generation = self.mesh.generation
+            shape = fingerprint(text)
+            plan = generation.plans.get(self.database, shape)
+            if plan is not None and planned.allows(self, plan):
+                target = plan.relay(shape.literals)
+                if target is not None and self._relay_now(generation, *target):
+                    return
+        self._start(self._run(text))
+
+    def _relay_now(self, generation: Generation, data_source: str, sql: str) -> bool:
+        state = self.settings.state
+        cluster = generation.cluster
+        connection = cluster.acquire_nowait(data_source, self.client.capabilities, state)
+        if connection is None:
+            return False
+        if connection.state is not state or self.client.first_sequence != 1:
+            cluster.release(connection)
+            return False
+        self._cluster = cluster
+        try:
+            connection.relay(frame(b"\x03" + sql.encode(self._encoding, "surrogateescape"), 0), self.client)
+        except BackendLost:
+            cluster.release(connection, reusable=False)
+            return False
+        return True
+
+    def on_relay_end(self, connection: Connection) -> None:
+        """The client has got the last packet of a relayed response. Called from the event loop's callback."""
+        seen = connection.tracker
+        outcome = Outcome(
+            rows=seen.rows if seen.rows >= 0 else None,
+            affected=seen.affected,
+            last_insert_id=seen.last_insert_id,
+            warnings=seen.warnings,
+            relayed=True,
+            errno=seen.errno if seen.is_error else 0,
+        )
+        waiting = self._relaying
+        if waiting is not None:
+            self._relaying = None
+            if not waiting.done():
+                waiting.set_result(outcome)
+        elif outcome.warnings:
+            self._start(self._finish_with_warnings(connection, outcome))
+        else:
+            self.remember(outcome)
+            self._cluster.release(connection)
+            self._ready()
+
+    def on_relay_lost(self, connection: Connection, error: BackendLost, started: bool) -> None:
+        """A relayed response will not go on. ``started``: the client has got part of it."""
+        waiting = self._relaying
+        if waiting is not None:
+            self._relaying = None
+            if not waiting.done():
+                waiting.set_exception(error)
+            if started:
+                self.client.abort()
+            return
+        self._cluster.release(connection, reusable=False)
+        if started:
+            self.client.abort()
+        else:
+            self.client.send(error_packet(error))
+            self._ready()
+
+    def on_command(self, request: Request) -> None:
+        """Every other command."""
+        self.began = time.time()
+        match request:
+            case Ping():
+                self.client.send(ok_packet(status=self.status))
+            case Statistics():
+                self.client.send(self.mesh.statistics().encode())
+            case InitDb(name=name):
+                self._start(self._init_db(name))
+                return
+            case ResetConnection():
+                self._start(self._reset())
+                return
+            case SetOption(multi_statements=False):
+                self.client.send(eof_packet(self.status))
+            case _:
+                self.client.send(error_packet(UnknownCommand()))
+        self._ready()
+
+    def on_lost(self) -> None:
+        """The client has gone: end what runs for it, and its transaction."""
+        self.mesh.sessions.remove(self)
+        if self._task is not None:
+            self._task.cancel()
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            self.mesh.spawn(transaction.abandon())
+
+    # -- one statement
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._guard(work))
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever happens, the client gets one answer."""
+        try:
+            await work
+        except MeshError as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            if not self._interrupted:
+                raise
+            self._interrupted = False
+            self._fail(QueryInterrupted())
+        except ClientGone:
+            return
+        except Exception:
+            _log.exception("statement failed inside the mesh: connection %d, %.200s", self.id, self.text)
+            self._fail(MeshError("Internal error of the mesh; its log has the details"))
+        self._task = None
+        self._ready()
+
+    def _fail(self, error: MeshError) -> None:
+        self.row_count = -1
+        row: WarningRow = [b"Error", str(error.errno).encode(), error.message.encode("utf-8", "replace")]
+        self.warning_rows = [row]
+        self.client.send(error_packet(error))
+
+    async def _run(self, text: str) -> None:
+        text = self.mesh.opened(text)
+        statement = STATEMENTS.get(classify(text))
+        if statement is not None:
+            await statement(self, text)
+        else:
+            await planned.run(self, text)
+
+    async def _init_db(self, name: bytes) -> None:
+        self.use(name.decode(self._encoding, "surrogateescape"))
+        self.ok()
+
+    async def _reset(self) -> None:
+        await self.rollback()
+        await self.adopt(self._first_settings)
+        self.last_insert_id = self.found_rows = 0
+        self.row_count = -1
+        self.warning_rows = []
+        self.ok()
+
+    def kill(self, query_only: bool) -> None:
+        """KILL: end what runs now with error 1317; without ``query_only`` the connection too."""
+        task = self._task
+        if task is not None:
+            self._interrupted = True
+            task.cancel()
+        if not query_only:
+            self.client.abort()
+        elif task is None:
+            self.client.interrupt_relay()
+
+    def leave(self) -> None:
+        """The mesh is going: close as soon as no statement and no transaction is under way."""
+        self._leaving = True
+        if not self.client.busy and self.transaction is None:
+            self.client.close()
+
+    def _ready(self) -> None:
+        self.client.ready()
+        if self._leaving:
+            self.leave()
+
+    # -- its transaction
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.transaction is not None
+
+    async def begin(self, text: str) -> None:
+        """BEGIN or START TRANSACTION; commits the transaction before, as MySQL does."""
+        await self.commit()
+        self.transaction = await ClientTransaction.begin(self, text)
+        self.settings = replace(self.settings, next_transaction=())
+
+    async def commit(self) -> None:
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            await transaction.commit()
+
+    async def rollback(self) -> None:
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            await transaction.rollback()
+
+    async def adopt(self, settings: Settings) -> None:
+        """Let a SET take effect; switching autocommit on commits."""
+        if settings.autocommit and not self.settings.autocommit:
+            await self.commit()
+        if settings.last_insert_id is not None:
+            self.last_insert_id = settings.last_insert_id
+            settings = replace(settings, last_insert_id=None)
+        self.settings = settings
+        self._encoding = python_codec(settings.state.client)
+
+    # -- answers
+
+    def ok(self, outcome: Outcome | None = None) -> None:
+        """An OK packet, and what the session functions will say of it."""
+        outcome = outcome or Outcome()
+        self.remember(outcome)
+        self.client.send(
+            ok_packet(outcome.affected, outcome.last_insert_id, self.status, outcome.warnings, outcome.info)
+        )
+
+    def result(self, result: Result, keep_warnings: bool = False) -> None:
+        """A whole result set."""
+        self.columns(result.columns)
+        self.rows([encode_text_row(row) for row in result.rows])
+        kept = self.warning_rows
+        self.end_of_rows(outcome_of(result))
+        if keep_warnings:
+            self.warning_rows = kept
+
+    def columns(self, columns: Sequence[ColumnDefinition]) -> None:
+        self.client.send(encode_int(len(columns)), *(column.encode() for column in columns))
+        if not self.capabilities.deprecate_eof:
+            self.client.send(eof_packet(self.status))
+
+    def rows(self, payloads: Sequence[bytes]) -> None:
+        self.client.send(*payloads)
+
+    async def drained(self) -> None:
+        await self.client.drained()
+
+    def end_of_rows(self, outcome: Outcome) -> None:
+        self.remember(outcome)
+        self.client.send(end_of_rows(self.status, outcome.warnings, self.capabilities.deprecate_eof))
+
+    async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
+        """``engine.caller.Caller.relay``. Where the backend's own numbers or flags would be wrong, the mesh answers."""
+        if last_insert_id is not None:
+            outcome = outcome_of(await connection.execute(sql), last_insert_id)
+        elif self.client.first_sequence != 1 or (self.transaction is not None and self.transaction.saga is not None):
+            outcome = await self._translate(connection, sql)
+        else:
+            self._relaying = asyncio.get_running_loop().create_future()
+            connection.relay(frame(b"\x03" + sql, 0), self.client)
+            try:
+                outcome = await self._relaying
+            except asyncio.CancelledError:
+                self._relaying = None
+                connection.abandon()
+                raise
+        if outcome.warnings:
+            outcome.warning_rows = (await connection.execute("SHOW WARNINGS")).rows
+        return outcome
+
+    async def _translate(self, connection: Connection, sql: bytes) -> Outcome:
+        """Rows pass undecoded, but the status flags and sequence ids are the mesh's."""
+        stream = await connection.stream(sql)
+        if not stream.columns:
+            await stream.next_batch()
+            ok = stream.reader.ok
+            assert ok is not None
+            return Outcome(affected=ok.affected, last_insert_id=ok.last_insert_id, info=ok.info, warnings=ok.warnings)
+        self.columns(stream.columns)
+        sent = 0
+        try:
+            while (batch := await stream.next_batch()) is not None:
+                sent += len(batch)
+                self.rows(batch)
+                await self.drained()
+        except BaseException:
+            stream.close()
+            raise
+        return Outcome(rows=sent, warnings=stream.warnings)
+
+    async def _finish_with_warnings(self, connection: Connection, outcome: Outcome) -> None:
+        try:
+            outcome.warning_rows = (await connection.execute("SHOW WARNINGS")).rows
+        except MeshError:
+            outcome.warning_rows = []
+        finally:
+            self._cluster.release(connection)
+        self.remember(outcome)
+
+    def remember(self, outcome: Outcome) -> None:
+        self.warning_rows = outcome.warning_rows
+        if outcome.errno:
+            self.row_count = -1
+        elif outcome.rows is not None:
+            self.found_rows = outcome.rows
+            self.row_count = -1
+        else:
+            self.row_count = outcome.affected
+            if outcome.last_insert_id:
+                self.last_insert_id = outcome.last_insert_id
+
+    # -- what the engine and the statements ask
+
+    @property
+    def generation(self) -> Generation:
+        """The rules that this statement runs under: a transaction keeps those it began with."""
+        return self.transaction.generation if self.transaction is not None else self.mesh.generation
+
+    @property
+    def rules(self) -> MeshRules:
+        return self.generation.rules
+
+    @property
+    def logical_database(self) -> LogicalDatabase | None:
+        return None if self.database is None else self.rules.databases.get(self.database)
+
+    @property
+    def state(self) -> SessionState:
+        return self.settings.state
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.client.capabilities
+
+    @property
+    def encoding(self) -> str:
+        return self._encoding
+
+    @property
+    def strict(self) -> bool:
+        return self.settings.strict
+
+    @property
+    def status(self) -> int:
+        status = Status.AUTOCOMMIT if self.settings.autocommit else 0
+        return status | Status.IN_TRANS if self.transaction is not None else status
+
+    @property
+    def account(self) -> str:
+        return f"'{self.user.name}'@'{self.client.host}'"
+
+    @property
+    def default_transaction(self) -> TransactionMode:
+        database = self.logical_database
+        chosen = database.transaction_default if database is not None else None
+        return chosen or self.rules.transaction.default
+
+    def use(self, name: str) -> None:
+        """Choose the logical database. Raises 1049 or 1044."""
+        if name not in self.rules.databases:
+            raise UnknownDatabase(name)
+        if not self.user.may_use(name):
+            raise AccessDenied(f"Access denied for user {self.account} to database '{name}'")
+        self.database = name
+
+    async def ask(self, sql: str, data_source: str | None = None) -> Result:
+        """A small query for the mesh itself, under the session's state. ``data_source`` None: any."""
+        cluster = self.generation.cluster
+        name = data_source or self.mesh.any_data_source(self.logical_database)
+        [connection] = await cluster.acquire([name], self.capabilities, self.state)
+        try:
+            await connection.apply(self.state)
+            return await connection.execute(sql.encode(self.encoding, "surrogateescape"))
+        finally:
+            cluster.release(connection)
+
+    async def try_state(self, state: SessionState) -> None:
+        """Let a backend say whether it can have that session state. Raises its error."""
+        cluster = self.generation.cluster
+        [connection] = await cluster.acquire(
+            [self.mesh.any_data_source(self.logical_database)], self.capabilities, state
+        )
+        try:
+            await connection.apply(state)
+        finally:
+            cluster.release(connection)
+
+    async def default_collation(self, charset: str) -> str:
+        """The servers' default collation of a character set. Raises 1115."""
+        result = await self.ask(
+            f"SELECT DEFAULT_COLLATE_NAME FROM information_schema.CHARACTER_SETS WHERE CHARACTER_SET_NAME = '{charset}'"
+        )
+        if not result.rows:
+            raise UnknownCharacterSet(charset)
+        return (result.rows[0][0] or b"").decode("ascii")
+
+    @property
+    def isolation_variable(self) -> str:
+        return "tx_isolation" if "MariaDB" in self.mesh.server_version else "transaction_isolation"
+
+    @property
+    def read_only_variable(self) -> str:
+        return "tx_read_only" if "MariaDB" in self.mesh.server_version else "transaction_read_only"
+
+    async def savepoint(self, name: str) -> None:
+        """SAVEPOINT; outside a transaction it does nothing, as in MySQL's autocommit mode."""
+        if self.transaction is None and not self.settings.autocommit:
+            await self.begin("BEGIN")
+        if self.transaction is not None:
+            await self.transaction.savepoint(name)
+
+    async def rollback_to(self, name: str) -> None:
+        if self.transaction is None:
+            raise NoSavepoint(name)
+        await self.transaction.rollback_to(name)
+
+    async def release_savepoint(self, name: str) -> None:
+        if self.transaction is None:
+            raise NoSavepoint(name)
+        await self.transaction.release_savepoint(name)
+
+    def processes(self) -> list[list[str | None]]:
+        """The rows of SHOW PROCESSLIST: one's own sessions, all of them with the grant `admin`."""
+        return [
+            other.process() for other in self.mesh.sessions if other.user == self.user or self.user.may(Grant.ADMIN)
+        ]
+
+    def process(self) -> list[str | None]:
+        busy = self.client.busy
+        seconds = str(int(time.time() - self.began))
+        state = "executing" if busy else ""
+        return [
+            str(self.id), self.user.name, self.client.host, self.database, "Query" if busy else "Sleep", seconds, state,
+            self.text if busy else None,
+        ]  # fmt: skip
+
+    def kill_session(self, id: int, query_only: bool) -> None:
+        """KILL of any session that the user may see. Raises 1094, 1095."""
+        victim = self.mesh.sessions.get(id)
+        if victim is None:
+            raise BackendError(1094, "HY000", f"Unknown thread id: {id}")
+        if victim.user != self.user and not self.user.may(Grant.ADMIN):
+            raise BackendError(1095, "HY000", f"You are not owner of thread {id}")
+        victim.kill(query_only)
+
+    def next_key(self, table: str) -> int | str:
+        """A generated key for that logical table of the session's database."""
+        database = self.logical_database
+        rule = database.table(table) if database is not None else None
+        if not isinstance(rule, ShardedTable) or rule.generator is None:
+            raise MeshError(f"Table '{table}' has no key generator in the rules")
+        return self.mesh.keys.next(table, rule.generator, self.rules)
+
+    async def ask_planned(self, text: str, state: SessionState) -> Result:
+        """The answer of a SELECT that may read logical tables, kept in memory."""
+        collector = Collector(state, self.capabilities)
+        await planned.collect(self, text, collector)
+        return collector.answer

@@ -1,0 +1,173 @@
+"""What each kind of statement does: a row and a function. Whatever is not here is planned and run by the engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from dbmesh.errors import BackendError, NotSupported
+from dbmesh.frontend import mesh_statements, shows, variables
+from dbmesh.sql.classify import StatementKind
+
+if TYPE_CHECKING:
+    from dbmesh.frontend.session import Session
+
+Run = Callable[["Session", str], Awaitable[None]]
+
+_USE = re.compile(r"\s*USE\s+(?:`((?:[^`]|``)+)`|(\S+?))\s*;?\s*\Z", re.IGNORECASE)
+_KILL = re.compile(r"\s*KILL\s+(?:(?:HARD|SOFT)\s+)?(CONNECTION\s+|QUERY\s+)?(\d+)\s*;?\s*\Z", re.IGNORECASE)
+_SAVEPOINT = re.compile(r"(?:SAVEPOINT|TO)\s+(?:SAVEPOINT\s+)?(`(?:[^`]|``)+`|[\w$]+)\s*;?\s*\Z", re.IGNORECASE)
+_WARNINGS = re.compile(
+    r"\s*SHOW\s+(?:(COUNT)\s*\(\s*\*\s*\)\s+)?(WARNINGS|ERRORS)(?:\s+LIMIT\s+(\d+)(?:\s*(,|OFFSET)\s*(\d+))?)?\s*;?\s*\Z",
+    re.IGNORECASE,
+)
+_CHAIN = re.compile(r"\b(AND\s+CHAIN|RELEASE)\b", re.IGNORECASE)
+_NOT_CHAIN = re.compile(r"\bNO\s+(CHAIN|RELEASE)\b|\bAND\s+NO\s+CHAIN\b", re.IGNORECASE)
+
+
+async def _use(session: Session, text: str) -> None:
+    match = _USE.match(text)
+    if match is None:
+        raise NotSupported("this form of USE", "write USE database")
+    session.use(match[1].replace("``", "`") if match[1] else match[2])
+    session.ok()
+
+
+async def _begin(session: Session, text: str) -> None:
+    await session.begin(text)
+    session.ok()
+
+
+async def _commit(session: Session, text: str) -> None:
+    chain = _chained(text)
+    await session.commit()
+    if chain:
+        await session.begin("BEGIN")
+    session.ok()
+
+
+async def _rollback(session: Session, text: str) -> None:
+    chain = _chained(text)
+    await session.rollback()
+    if chain:
+        await session.begin("BEGIN")
+    session.ok()
+
+
+def _chained(text: str) -> bool:
+    rest = _CHAIN.search(_NOT_CHAIN.sub(" ", text))
+    if rest is not None and rest[1].upper() == "RELEASE":
+        raise NotSupported("COMMIT … RELEASE", "close the connection instead")
+    return rest is not None
+
+
+def _savepoint_name(text: str) -> str:
+    match = _SAVEPOINT.search(text)
+    if match is None:
+        raise NotSupported("this form of SAVEPOINT", "write SAVEPOINT name")
+    name = match[1]
+    return name if name[0] == "`" else f"`{name}`"
+
+
+async def _savepoint(session: Session, text: str) -> None:
+    await session.savepoint(_savepoint_name(text))
+    session.ok()
+
+
+async def _rollback_to(session: Session, text: str) -> None:
+    await session.rollback_to(_savepoint_name(text))
+    session.ok()
+
+
+async def _release(session: Session, text: str) -> None:
+    await session.release_savepoint(_savepoint_name(text))
+    session.ok()
+
+
+async def _show(session: Session, text: str) -> None:
+    match = _WARNINGS.match(text)
+    if match is not None:
+        await _show_warnings(session, match)
+        return
+    session.result(await shows.show(session, text))
+
+
+async def _show_warnings(session: Session, match: re.Match[str]) -> None:
+    only_errors = match[2].upper() == "ERRORS"
+    known = [row for row in session.warning_rows if not only_errors or row[0] == b"Error"]
+    if match[1]:
+        name = "error_count" if only_errors else "warning_count"
+        session.result(await session.ask(f"SELECT {len(known)} AS `@@session.{name}`"), keep_warnings=True)
+        return
+    first = int(match[3]) if match[3] else len(known)
+    offset = 0
+    if match[5]:
+        offset, first = (first, int(match[5])) if match[4] == "," else (int(match[5]), first)
+    result = await session.ask("SHOW WARNINGS LIMIT 0")
+    result.rows[:] = known[offset : offset + first]
+    session.result(result, keep_warnings=True)
+
+
+async def _describe(session: Session, text: str) -> None:
+    session.result(await shows.show(session, text))
+
+
+async def _kill(session: Session, text: str) -> None:
+    match = _KILL.match(text)
+    if match is None:
+        raise NotSupported("this form of KILL", "write KILL [CONNECTION|QUERY] id")
+    session.kill_session(int(match[2]), query_only=(match[1] or "").strip().upper() == "QUERY")
+    session.ok()
+
+
+async def _unlock(session: Session, text: str) -> None:
+    session.ok()
+
+
+async def _empty(session: Session, text: str) -> None:
+    raise BackendError(1065, "42000", "Query was empty")
+
+
+def _refuse(why: str, instead: str) -> Run:
+    async def refuse(session: Session, text: str) -> None:
+        raise NotSupported(why, instead)
+
+    return refuse
+
+
+K = StatementKind
+STATEMENTS: dict[StatementKind, Run] = {
+    K.EMPTY: _empty,
+    K.USE: _use,
+    K.SET: variables.set_statement,
+    K.BEGIN: _begin,
+    K.COMMIT: _commit,
+    K.ROLLBACK: _rollback,
+    K.SAVEPOINT: _savepoint,
+    K.ROLLBACK_TO: _rollback_to,
+    K.RELEASE: _release,
+    K.SHOW: _show,
+    K.DESCRIBE: _describe,
+    K.KILL: _kill,
+    K.UNLOCK: _unlock,
+    K.SHOW_MESH: mesh_statements.show_mesh,
+    K.EXPLAIN_MESH: mesh_statements.explain_mesh,
+    K.RELOAD_MESH: mesh_statements.reload_mesh,
+    K.XA: _refuse("the mesh runs its own global transactions", "use BEGIN and COMMIT"),
+    K.LOCK: _refuse("LOCK TABLES would hold one connection of every shard", "use SELECT … FOR UPDATE in a transaction"),
+    K.LOCK_INSTANCE: _refuse("LOCK INSTANCE belongs to one server", "run it on the servers themselves"),
+    K.PREPARE: _refuse("PREPARE in SQL keeps a statement on one connection", "send the statement itself"),
+    K.EXECUTE: _refuse("EXECUTE in SQL needs a statement kept on one connection", "send the statement itself"),
+    K.DEALLOCATE: _refuse("DEALLOCATE in SQL needs a statement kept on one connection", "nothing has to be released"),
+    K.HANDLER: _refuse("HANDLER keeps a table open on one connection", "use SELECT"),
+    K.FLUSH: _refuse("FLUSH belongs to one server", "run it on the servers themselves"),
+    K.ADMIN: _refuse("server administration belongs to one server", "run it on the servers themselves"),
+    K.ACCOUNT: _refuse("users live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
+    K.GRANT: _refuse("rights live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
+    K.REVOKE: _refuse("rights live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
+    K.LOAD: _refuse("LOAD DATA is not split by shard", "use INSERT statements of many rows"),
+    K.CALL: _refuse("a procedure may touch any table", "run its statements yourself"),
+    K.COMPOUND: _refuse("compound statements belong into stored programs", "send the statements one by one"),
+    K.DDL_DATABASE: _refuse("logical databases live in the rules", "add a rule file and run RELOAD MESH RULES"),
+}

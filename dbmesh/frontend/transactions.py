@@ -1,0 +1,174 @@
+"""What a client calls a transaction: `local` branches or a BASE saga, under the rules it began with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dbmesh.backend.connection import Connection
+from dbmesh.backend.pool import Capabilities
+from dbmesh.engine import engine
+from dbmesh.engine.caller import Caller, Outcome
+from dbmesh.engine.generation import Generation
+from dbmesh.errors import MeshError, ParseError
+from dbmesh.plan.model import Bound, Plan
+from dbmesh.transaction import ports
+from dbmesh.transaction.local import DEADLOCK, LocalTransaction
+
+if TYPE_CHECKING:
+    from dbmesh.frontend.session import Session
+    from dbmesh.transaction.base import Saga
+
+_OPTIONS = re.compile(r"\s*START\s+TRANSACTION\s*(.*?)\s*;?\s*\Z", re.IGNORECASE | re.DOTALL)
+_SNAPSHOT = "WITH CONSISTENT SNAPSHOT"
+_KNOWN_OPTIONS = {"", "READ ONLY", "READ WRITE", _SNAPSHOT}
+
+
+@dataclass(slots=True)
+class SessionConnections:
+    """``transaction.ports.Connections``: pooled connections that carry the session's state."""
+
+    session: Session
+    generation: Generation
+
+    async def acquire(self, data_sources: Sequence[str]) -> list[Connection]:
+        cluster = self.generation.cluster
+        # the saga tells matched from changed rows itself, so its connections always count the matched ones
+        capabilities = Capabilities(found_rows=True)
+        connections = await cluster.acquire(data_sources, capabilities, self.session.state)
+        try:
+            for connection in connections:
+                await connection.apply(self.session.state)
+        except BaseException:
+            for connection in connections:
+                cluster.release(connection)
+            raise
+        return connections
+
+    def release(self, connection: ports.Connection, reusable: bool) -> None:
+        assert isinstance(connection, Connection)
+        self.generation.cluster.release(connection, reusable)
+
+
+@dataclass(slots=True)
+class ClientTransaction:
+    """Exactly one of ``local`` and ``saga`` is there. ``ended``: a deadlock has ended it, as it would in MySQL."""
+
+    generation: Generation
+    local: LocalTransaction | None = None
+    saga: Saga | None = None
+    session: Session | None = None  # whose connections a saga's statements run on
+    ended: bool = False
+
+    @classmethod
+    async def begin(cls, session: Session, text: str) -> ClientTransaction:
+        """A new one in the session's mode. ``text``: BEGIN or START TRANSACTION with its options."""
+        options = _options(text)
+        generation = session.mesh.generation
+        if session.settings.transaction == "base":
+            saga = session.mesh.sagas.begin(generation.catalog, f"{session.user.name}@{session.client.host}")
+            return cls(generation, saga=saga, session=session)
+        local = LocalTransaction(generation.cluster, session.capabilities, _begin_statements(session, options))
+        if _SNAPSHOT in options and session.logical_database is not None:
+            # a snapshot is taken where it is asked for, not where the first row is read
+            await local.enlist(session.logical_database.data_sources, session.state)
+        return cls(generation, local=local)
+
+    async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
+        """A statement of the transaction."""
+        try:
+            if plan.writes and not plan.locks and bound.merge is None:
+                return await self.write(bound, caller)
+            outcome = await engine.run(bound, self.generation, caller, self.local)
+        except MeshError as error:
+            self._notice(error.errno)
+            raise
+        self._notice(outcome.errno)
+        return outcome
+
+    def _notice(self, errno: int) -> None:
+        if errno == DEADLOCK or (self.saga is not None and not self.saga.active):
+            self.ended = True
+
+    async def write(self, bound: Bound, caller: Caller) -> Outcome:
+        """A statement that changes rows on one shard or several: on all of them or on none."""
+        if self.local is not None:
+            return await engine.run(bound, self.generation, caller, self.local)
+        assert self.saga is not None
+        assert self.session is not None
+        result = await self.saga.execute(
+            bound.units,
+            SessionConnections(self.session, self.generation),
+            encoding=self.session.encoding,
+            original=self.session.text,
+        )
+        return Outcome(
+            affected=result.matched if caller.capabilities.found_rows else result.affected,
+            last_insert_id=result.last_insert_id if bound.last_insert_id is None else bound.last_insert_id,
+            info=result.info,
+            warnings=result.warnings,
+            warning_rows=result.warning_rows,
+        )
+
+    async def commit(self) -> None:
+        await (self.saga.commit() if self.saga is not None else self._local.commit())
+
+    async def rollback(self) -> None:
+        await (self.saga.rollback() if self.saga is not None else self._local.rollback())
+
+    async def savepoint(self, name: str) -> None:
+        if self.saga is not None:
+            self.saga.savepoint(name)
+        else:
+            await self._local.savepoint(name)
+
+    async def rollback_to(self, name: str) -> None:
+        try:
+            await (self.saga.rollback_to(name) if self.saga is not None else self._local.rollback_to(name))
+        except MeshError as error:
+            self._notice(error.errno)
+            raise
+
+    async def release_savepoint(self, name: str) -> None:
+        if self.saga is not None:
+            self.saga.release(name)
+        else:
+            await self._local.release_savepoint(name)
+
+    async def abandon(self) -> None:
+        """The client has gone, or the statement that was all of it has failed."""
+        if self.saga is not None:
+            await self.saga.abandon()
+        else:
+            self._local.discard()
+
+    @property
+    def _local(self) -> LocalTransaction:
+        assert self.local is not None
+        return self.local
+
+
+def _options(text: str) -> tuple[str, ...]:
+    match = _OPTIONS.match(text)
+    found = tuple(" ".join(part.split()).upper() for part in match[1].split(",")) if match else ("",)
+    unknown = [option for option in found if option not in _KNOWN_OPTIONS]
+    if unknown or {"READ ONLY", "READ WRITE"} <= set(found):
+        raise ParseError(
+            "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
+            f"for the right syntax to use near '{', '.join(unknown or found)}' at line 1"
+        )
+    return found
+
+
+def _begin_statements(session: Session, options: tuple[str, ...]) -> tuple[str, ...]:
+    statements = []
+    for name, value in session.settings.next_transaction:
+        if name == "transaction_isolation":
+            level = value.strip("'").replace("-", " ")
+            statements.append(f"SET TRANSACTION ISOLATION LEVEL {level}")
+        elif value == "1":
+            statements.append("SET TRANSACTION READ ONLY")
+    chosen = ", ".join(option for option in options if option)
+    return (*statements, f"START TRANSACTION {chosen}" if chosen else "BEGIN")

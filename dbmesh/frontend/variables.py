@@ -1,0 +1,269 @@
+"""SET: which variables a session carries from backend to backend, and which it may not touch.
+
+A carried variable's value is evaluated once, on a backend, and kept as a literal: every connection that serves the
+session later gets the same (`backend.session_state`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast, get_args
+
+from dbmesh.backend.session_state import SessionState
+from dbmesh.errors import BackendError, NotSupported, SpecificAccessDenied
+from dbmesh.protocol import ColumnDefinition
+from dbmesh.protocol.charset import python_codec
+from dbmesh.protocol.constants import FieldType
+from dbmesh.rules.model import TransactionMode
+from dbmesh.sql.assignments import Assignment, Scope, parse_set
+
+if TYPE_CHECKING:
+    from dbmesh.frontend.session import Session
+
+_PRIVILEGED = frozenset(
+    {"sql_log_bin", "gtid_next", "gtid_domain_id", "gtid_seq_no", "server_id", "binlog_format", "binlog_row_image",
+     "pseudo_thread_id", "pseudo_slave_mode", "pseudo_replica_mode", "debug", "debug_sync", "debug_dbug",
+     "sql_log_off", "sql_require_primary_key", "skip_replication", "skip_parallel_replication"}
+)  # fmt: skip
+_PER_CONNECTION = frozenset({"insert_id", "rand_seed1", "rand_seed2", "default_master_connection"})
+_MUST_BE = {
+    "sql_auto_is_null": ("0", "off", "default", "false"),
+    "completion_type": ("0", "no_chain", "default"),
+    "sql_select_limit": ("default", "18446744073709551615"),
+}
+_MODES_REFUSED = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL",
+                  "PIPES_AS_CONCAT", "HIGH_NOT_PRECEDENCE", "IGNORE_SPACE")  # fmt: skip
+_LITERAL = re.compile(
+    r"""[+-]?[0-9]+(?:\.[0-9]*)?|'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|[A-Za-z_][\w$]*""", re.DOTALL
+)
+_NUMBERS = frozenset(
+    {FieldType.TINY, FieldType.SHORT, FieldType.LONG, FieldType.LONGLONG, FieldType.INT24, FieldType.FLOAT,
+     FieldType.DOUBLE, FieldType.DECIMAL, FieldType.NEWDECIMAL, FieldType.YEAR}
+)  # fmt: skip
+
+_BYTES = frozenset(
+    {FieldType.VARCHAR, FieldType.VAR_STRING, FieldType.STRING, FieldType.BLOB, FieldType.TINY_BLOB,
+     FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB, FieldType.BIT, FieldType.GEOMETRY}
+)  # fmt: skip
+BINARY_CHARSET = 63
+
+
+async def set_statement(session: Session, text: str) -> None:
+    """Run a SET: all of its assignments, or none."""
+    draft = session.settings
+    for item in parse_set(text):
+        draft = await _assign(session, draft, item)
+    await session.adopt(draft)
+    session.ok()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a session has set. ``state`` is what its backends must have; the rest the mesh keeps to itself.
+
+    ``transaction``: the mode of new transactions. ``next_transaction``: SET TRANSACTION's characteristics, for the next
+    one only. ``last_insert_id``: what the client has SET it to, None when it has not.
+    """
+
+    state: SessionState
+    transaction: TransactionMode
+    autocommit: bool = True
+    next_transaction: tuple[tuple[str, str], ...] = ()
+    last_insert_id: int | None = None
+
+    @property
+    def strict(self) -> bool:
+        mode = dict(self.state.variables).get("sql_mode")
+        return mode is None or "STRICT_" in mode.upper() or "TRADITIONAL" in mode.upper()
+
+    def carry(self, name: str, literal: str | None) -> Settings:
+        """Have a variable on every backend; None: as the server has it. User variables begin with '@'."""
+        return replace(self, state=self.state.with_variables({name: literal}))
+
+
+async def _assign(session: Session, draft: Settings, item: Assignment) -> Settings:
+    match item.scope:
+        case Scope.GLOBAL:
+            raise NotSupported(f"SET GLOBAL {item.name} belongs to one server", "run it on the servers themselves")
+        case Scope.USER:
+            name = item.name if re.fullmatch(r"[a-z0-9_$]+", item.name) else f"`{item.name.replace('`', '``')}`"
+            return draft.carry(f"@{name}", await _evaluated(session, draft, item.value))
+        case Scope.NAMES:
+            return await _names(session, draft, item.value, item.collation)
+        case Scope.CHARACTER_SET:
+            return await _character_set(session, draft, item.value)
+        case Scope.NEXT_TRANSACTION:
+            return replace(draft, next_transaction=(*draft.next_transaction, (item.name, item.value)))
+        case _:
+            return await _session_variable(session, draft, item)
+
+
+async def _names(session: Session, draft: Settings, charset: str, collation: str | None) -> Settings:
+    name = _charset(charset)
+    chosen = _word(collation) if collation else await session.default_collation(name)
+    return await _tried(session, replace(draft, state=draft.state.with_charsets(name, chosen, name)))
+
+
+async def _character_set(session: Session, draft: Settings, charset: str) -> Settings:
+    name = _charset(charset)
+    result = await session.ask("SELECT @@collation_database")
+    collation = _word((result.rows[0][0] or b"").decode())
+    return await _tried(session, replace(draft, state=draft.state.with_charsets(name, collation, name)))
+
+
+def _charset(name: str) -> str:
+    """The name of a client character set that the mesh can read statements in."""
+    folded = {"default": "utf8mb4", "utf8": "utf8mb3"}.get(name.lower(), name.lower())
+    python_codec(folded)
+    return folded
+
+
+def _word(name: str) -> str:
+    if not re.fullmatch(r"\w+", name):
+        raise BackendError(1273, "HY000", f"Unknown collation: '{name}'")
+    return name
+
+
+async def _session_variable(session: Session, draft: Settings, item: Assignment) -> Settings:
+    name = item.name
+    if name in _PRIVILEGED:
+        raise SpecificAccessDenied("SUPER")
+    if name in _PER_CONNECTION:
+        raise NotSupported(f"{name} belongs to one connection to a server", "leave it out")
+    literal = await _evaluated(session, draft, item.value)
+    special = _SPECIAL.get(name)
+    if special is not None:
+        return await special(session, draft, name, literal)
+    if name.startswith("dbmesh_"):
+        raise BackendError(1193, "HY000", f"Unknown system variable '{name}'")
+    allowed = _MUST_BE.get(name)
+    if allowed is not None and _plain(literal) not in allowed:
+        raise NotSupported(f"{name}={literal} would change what statements mean", f"leave {name} as it is")
+    return await _tried(session, draft.carry(name, None if _plain(literal) == "default" else literal))
+
+
+async def _tried(session: Session, draft: Settings) -> Settings:
+    """Let a backend judge: its error (unknown variable, wrong value) is the client's."""
+    await session.try_state(draft.state)
+    return draft
+
+
+async def _evaluated(session: Session, draft: Settings, text: str) -> str:
+    """The value as a literal; words (ON, DEFAULT, a charset's name) stay as they are."""
+    text = text.strip()
+    if _LITERAL.fullmatch(text):
+        return text
+    plan_text = f"SELECT {text}"
+    result = await session.ask_planned(plan_text, draft.state)
+    if len(result.rows) != 1 or len(result.columns) != 1:
+        raise BackendError(1241, "21000", "Operand should contain 1 column(s)")
+    return literal_of(result.rows[0][0], result.columns[0])
+
+
+def literal_of(value: bytes | None, column: ColumnDefinition) -> str:
+    """A value that a server has sent, as an SQL literal of the same type and value."""
+    if value is None:
+        return "NULL"
+    if column.type in _NUMBERS:
+        return value.decode("ascii")
+    if column.charset == BINARY_CHARSET and column.type in _BYTES:
+        return f"x'{value.hex()}'" if value else "''"
+    escaped = value.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _plain(literal: str) -> str:
+    return literal.strip("'\"").lower()
+
+
+def _switch(name: str, literal: str) -> bool:
+    value = _plain(literal)
+    if value in ("1", "on", "true", "default"):
+        return True
+    if value in ("0", "off", "false"):
+        return False
+    raise BackendError(1231, "42000", f"Variable '{name}' can't be set to the value of '{literal.strip(chr(39))}'")
+
+
+async def _autocommit(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    on = _switch(name, literal)
+    return replace(draft.carry("autocommit", None if on else "0"), autocommit=on)
+
+
+async def _transaction_mode(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    mode = _plain(literal)
+    if mode == "default":
+        return replace(draft, transaction=session.default_transaction)
+    if mode not in get_args(TransactionMode):
+        raise BackendError(1231, "42000", f"Variable '{name}' can't be set to the value of '{mode}'")
+    if session.in_transaction:
+        raise BackendError(1568, "25001", "Transaction mode can't be changed while a transaction is in progress")
+    return replace(draft, transaction=cast(TransactionMode, mode))
+
+
+async def _base_mode(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    if _plain(literal) not in ("eager", "default"):
+        raise BackendError(1231, "42000", f"Variable '{name}' can't be set to the value of '{_plain(literal)}'")
+    return draft
+
+
+async def _client_charset(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    state = draft.state
+    return await _tried(
+        session, replace(draft, state=state.with_charsets(_charset(_plain(literal)), state.collation, state.results))
+    )
+
+
+async def _results_charset(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    state = draft.state
+    results = None if _plain(literal) == "null" else _plain(literal)
+    changed = state.with_charsets(state.client, state.collation, _word(results) if results else None)
+    return await _tried(session, replace(draft, state=changed))
+
+
+async def _connection_charset(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    value = _word(_plain(literal))
+    collation = value if name == "collation_connection" else await session.default_collation(value)
+    state = draft.state
+    return await _tried(session, replace(draft, state=state.with_charsets(state.client, collation, state.results)))
+
+
+async def _sql_mode(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    refused = [mode for mode in _plain(literal).upper().split(",") if mode.strip() in _MODES_REFUSED]
+    if refused or literal[0] not in "'\"D" + "d":
+        raise NotSupported(
+            f"sql_mode {', '.join(refused) or literal} changes how SQL is read", "leave it out of sql_mode"
+        )
+    return await _tried(session, draft.carry(name, None if _plain(literal) == "default" else literal))
+
+
+async def _isolation(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    actual = session.isolation_variable if "isolation" in name else session.read_only_variable
+    return await _tried(session, draft.carry(actual, None if _plain(literal) == "default" else literal))
+
+
+async def _last_insert_id(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    if not literal.isdigit():
+        raise BackendError(1232, "42000", f"Incorrect argument type to variable '{name}'")
+    return replace(draft, last_insert_id=int(literal))
+
+
+Special = Callable[["Session", Settings, str, str], Awaitable[Settings]]
+_SPECIAL: dict[str, Special] = {
+    "autocommit": _autocommit,
+    "dbmesh_transaction": _transaction_mode,
+    "dbmesh_base_mode": _base_mode,
+    "character_set_client": _client_charset,
+    "character_set_results": _results_charset,
+    "character_set_connection": _connection_charset,
+    "collation_connection": _connection_charset,
+    "sql_mode": _sql_mode,
+    "tx_isolation": _isolation,
+    "transaction_isolation": _isolation,
+    "tx_read_only": _isolation,
+    "transaction_read_only": _isolation,
+    "last_insert_id": _last_insert_id,
+    "identity": _last_insert_id,
+}

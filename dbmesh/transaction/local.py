@@ -1,0 +1,147 @@
+"""A `local` transaction: one branch per data source, begun when first used, committed one after the other.
+
+Several shards are committed in order, so a crash between two COMMITs leaves some committed: `local` promises
+atomicity against errors, not against death. A COMMIT that held on some shards only is error 1180 naming them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from dbmesh.backend.cluster import Cluster
+from dbmesh.backend.connection import Connection
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import SessionState
+from dbmesh.errors import BackendLost, CommitFailed, MeshError, NoSavepoint
+
+DEADLOCK = 1213
+
+
+class TransactionAborted(MeshError):
+    """The transaction is already rolled back; only ROLLBACK (or COMMIT, which says so again) ends it."""
+
+    errno = 1105
+    sqlstate = "HY000"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The transaction was rolled back: {why}; end it with ROLLBACK and run it again")
+
+
+@dataclass(slots=True)
+class LocalTransaction:
+    """Branches by data source, in the order of their first use. ``begin``: the statements that start each."""
+
+    cluster: Cluster
+    capabilities: Capabilities
+    begin: tuple[str, ...] = ("BEGIN",)
+    branches: dict[str, Connection] = field(default_factory=dict)
+    savepoints: list[str] = field(default_factory=list)
+    aborted: str | None = None
+
+    async def enlist(self, data_sources: Iterable[str], state: SessionState) -> None:
+        """Have a branch on each data source, its session state applied. Takes all missing connections or none."""
+        if self.aborted is not None:
+            raise TransactionAborted(self.aborted)
+        wanted = list(dict.fromkeys(data_sources))
+        missing = [name for name in wanted if name not in self.branches]
+        if missing:
+            connections = await self.cluster.acquire(missing, self.capabilities, state)
+            await self._begin(missing, connections, state)
+        for name in wanted:
+            await self.branches[name].apply(state)
+
+    async def _begin(self, names: Sequence[str], connections: Sequence[Connection], state: SessionState) -> None:
+        for name, connection in zip(names, connections, strict=True):
+            self.branches[name] = connection
+        try:
+            for connection in connections:
+                await connection.apply(state)
+                for statement in self.begin:
+                    await connection.execute(statement)
+                for savepoint in self.savepoints:
+                    await connection.execute(f"SAVEPOINT {savepoint}")
+        except BaseException:
+            for name, connection in zip(names, connections, strict=True):
+                del self.branches[name]
+                self.cluster.release(connection, reusable=False)
+            raise
+
+    async def abort(self, why: str) -> None:
+        """Roll every branch back and refuse all further statements until the client ends the transaction."""
+        await self.rollback()
+        self.aborted = why
+
+    async def commit(self) -> None:
+        """Commit every branch in order. Raises CommitFailed naming the shards when the outcome is not whole."""
+        if self.aborted is not None:
+            raise TransactionAborted(self.aborted)
+        committed: list[str] = []
+        while self.branches:
+            name, connection = next(iter(self.branches.items()))
+            try:
+                await connection.execute("COMMIT")
+            except MeshError as error:
+                self._drop(name)
+                await self.rollback()
+                raise self._commit_failure(committed, name, error) from error
+            committed.append(name)
+            self._give_back(name)
+
+    def _commit_failure(self, committed: Sequence[str], name: str, error: MeshError) -> MeshError:
+        unknown = isinstance(error, BackendLost) and error.started
+        if not committed and not unknown:
+            return error
+        parts = [f"committed on {', '.join(committed)}"] if committed else []
+        parts.append(f"{'unknown' if unknown else 'not committed'} on {name} ({error.message})")
+        return CommitFailed(f"Got error during COMMIT: {'; '.join(parts)}; every other shard was rolled back")
+
+    async def rollback(self) -> None:
+        """Roll every branch back; a branch whose server does not answer is dropped, which rolls it back too."""
+        self.aborted = None
+        self.savepoints.clear()
+        for name in list(self.branches):
+            try:
+                await self.branches[name].execute("ROLLBACK")
+            except MeshError:
+                self._drop(name)
+            else:
+                self._give_back(name)
+
+    async def savepoint(self, name: str) -> None:
+        """SAVEPOINT on every branch, and on those that join later. ``name``: as it stands in SQL, quoted."""
+        for connection in self.branches.values():
+            await connection.execute(f"SAVEPOINT {name}")
+        if name in self.savepoints:
+            self.savepoints.remove(name)
+        self.savepoints.append(name)
+
+    async def rollback_to(self, name: str) -> None:
+        """ROLLBACK TO SAVEPOINT; error 1305 when there is none of that name."""
+        del self.savepoints[self._savepoint(name) + 1 :]
+        for connection in self.branches.values():
+            await connection.execute(f"ROLLBACK TO SAVEPOINT {name}")
+
+    async def release_savepoint(self, name: str) -> None:
+        """RELEASE SAVEPOINT, which forgets the later ones too; error 1305 when there is none of that name."""
+        del self.savepoints[self._savepoint(name) :]
+        for connection in self.branches.values():
+            await connection.execute(f"RELEASE SAVEPOINT {name}")
+
+    def _savepoint(self, name: str) -> int:
+        folded = [known.lower() for known in self.savepoints]
+        if name.lower() not in folded:
+            raise NoSavepoint(name)
+        return folded.index(name.lower())
+
+    def discard(self) -> None:
+        """Close every branch's connection at once: the servers roll back. For a client that has gone."""
+        for name in list(self.branches):
+            self.cluster.release(self.branches.pop(name), reusable=False)
+
+    def _give_back(self, name: str) -> None:
+        self.cluster.release(self.branches.pop(name))
+
+    def _drop(self, name: str) -> None:
+        # a server that answered with an ERR may have left the branch open: only closing it is sure
+        self.cluster.release(self.branches.pop(name), reusable=False)
