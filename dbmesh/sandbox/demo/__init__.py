@@ -36,7 +36,7 @@ def run(rules: Path | None = None, stay: bool | None = None) -> int:
     narrator = Narrator()
     stay = sys.stdin.isatty() and sys.stdout.isatty() if stay is None else stay
     try:
-        with stage(narrator, rules or _rules()) as scene:
+        with stage(narrator, _rules(rules)) as scene:
             for step in STEPS:
                 step(scene)
             narrator.console.print(f"\n[bold green]All {narrator.verified} claims verified against the shards.[/]")
@@ -51,13 +51,13 @@ def run(rules: Path | None = None, stay: bool | None = None) -> int:
     return 0
 
 
-def _rules() -> Path:
-    """sharding-rules/ of the checkout, or of the folder one is in."""
-    folders = [Path(__file__).resolve().parents[3] / "sharding-rules", Path.cwd() / "sharding-rules"]
+def _rules(wanted: Path | None) -> Path:
+    """The folder that is wanted, or else sharding-rules/ of the checkout."""
+    folders = [*([wanted] if wanted else []), Path(__file__).parents[3] / "sharding-rules"]
     found = next((folder for folder in folders if folder.is_dir()), None)
     if found is None:
         raise ServerError("the demo needs the folder sharding-rules/ of the project: give it with --rules")
-    return found
+    return found.resolve()
 
 
 def _stay(scene: Stage) -> None:
