@@ -48,7 +48,7 @@ class Link:
     def __init__(self, data_source: str, driver: Any) -> None:
         self.data_source = data_source
         self._driver = driver
-        self.thread_id = int(driver.thread_id()[0])
+        self.thread_id = int(driver.thread_id())
         self.server_version = str(driver.get_server_info()).removeprefix("5.5.5-")
         self.used = asyncio.get_running_loop().time()
 

@@ -94,7 +94,7 @@ class Proxy:
         """Create missing tables, take the lease, start the sweeper. Servers that are down are tried again later."""
         if self.rules.log is None:
             return
-        await self._reach()
+        await self.reach()
         self._loops = [asyncio.ensure_future(self._renew_forever()), asyncio.ensure_future(self._sweep_forever())]
 
     async def stop(self, seconds: float = 5.0) -> None:
@@ -136,7 +136,7 @@ class Proxy:
             raise NoLease("No worker id for generated keys has been leased yet")
         return self.worker.require()
 
-    async def _reach(self) -> None:
+    async def reach(self) -> None:
         """Find or create the tables of servers that have not answered yet, the log's first."""
         assert self.rules.log is not None
         names = [self.rules.log, *(name for name in self.links.data_sources if name != self.rules.log)]
@@ -173,7 +173,7 @@ class Proxy:
         while True:
             await asyncio.sleep(self.rules.sweep * random.uniform(0.5, 1.5))
             try:
-                await self._reach()
+                await self.reach()
                 await self.sweep()
             except MeshError as error:
                 _LOGGER.warning("sweep of proxy %s: %s", self.instance, error)
