@@ -35,7 +35,7 @@ _UTF8MB3 = frozenset(("utf8", "utf8mb3"))
 def literal(wanted: Input, column: ColumnDefinition) -> Literal:
     """How the values of ``column`` are written. Raises NotSupported where the text sent is not the value."""
     if column.type in _INTEGERS:
-        return _cast("UNSIGNED" if column.flags & FieldFlag.UNSIGNED else "SIGNED", "{}")
+        return _integer(column)
     if column.type in _DECIMALS:
         return _cast(f"DECIMAL({_precision(column)},{column.decimals})", "{}")
     if column.type == FieldType.DOUBLE and column.decimals >= NOT_FIXED:
@@ -55,13 +55,21 @@ def literal(wanted: Input, column: ColumnDefinition) -> Literal:
     )
 
 
-def _cast(type_name: str, quoted: str) -> Literal:
-    null = f"CAST(NULL AS {type_name})"
+def _cast(type_name: str, quoted: str, null_text: str = "NULL") -> Literal:
+    null = f"CAST({null_text} AS {type_name})"
 
     def write(text: bytes | None) -> str:
         return null if text is None else f"CAST({quoted.format(text.decode('ascii'))} AS {type_name})"
 
     return write
+
+
+def _integer(column: ColumnDefinition) -> Literal:
+    """MariaDB's CAST(5 AS SIGNED) is an INT because 5 is short; what comes from ``|`` is a BIGINT at any length."""
+    unsigned = column.flags & FieldFlag.UNSIGNED
+    if column.type != FieldType.LONGLONG:
+        return _cast("UNSIGNED" if unsigned else "SIGNED", "{}")
+    return _cast("UNSIGNED" if unsigned else "SIGNED", "{} | 0", "NULL | 0")
 
 
 def _precision(column: ColumnDefinition) -> int:

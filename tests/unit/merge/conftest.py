@@ -97,11 +97,16 @@ class Asker:
                 cursor.execute(statement)
 
 
-@pytest.fixture
-def ask(plain_server: Server) -> Iterator[Asker]:
-    """A server with an empty schema of this test's own."""
+@pytest.fixture(scope="session")
+def merge_schema(plain_server: Server) -> Iterator[str]:
+    """Stays empty: the tests make temporary tables, which are quick and end with their connection."""
     plain_server.script(["DROP DATABASE IF EXISTS merge_unit", "CREATE DATABASE merge_unit"])
-    raw: dict[Any, Any] = {str: lambda value, _=None: f"'{value}'"}
-    with closing(plain_server.connection("merge_unit", conv=raw, autocommit=None)) as connection:
-        yield Asker(connection)
+    yield "merge_unit"
     plain_server.script(["DROP DATABASE merge_unit"])
+
+
+@pytest.fixture
+def ask(plain_server: Server, merge_schema: str) -> Iterator[Asker]:
+    raw: dict[Any, Any] = {str: lambda value, _=None: f"'{value}'"}
+    with closing(plain_server.connection(merge_schema, conv=raw, autocommit=None)) as connection:
+        yield Asker(connection)
