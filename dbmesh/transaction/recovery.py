@@ -113,7 +113,7 @@ class Proxy:
                     await lease.give_up()
             except MeshError as error:
                 _LOGGER.warning("lease not given up: %s", error)
-        self.links.close()
+        await self.links.close()
 
     def reload(self, rules: MeshRules) -> None:
         """Take over new data sources and times; the log stays where it was until a restart."""
