@@ -13,17 +13,28 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.point_select import HAPROXIES, Comparison, compare
+from benchmarks.scatter import ROWS, SQL, measure
 from dbmesh.sandbox.install import InstallError, ensure_packages
 
+MIB = 1024 * 1024
 PROGRAMS = {"sysbench": "sysbench", "haproxy": "haproxy"}
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Measure the mesh on real servers; without a command: everything, in some five minutes."""
+    if context.invoked_subcommand is None:
+        context.invoke(point_select)
+        context.invoke(scatter)
+
+
+@main.command()
 @click.option("--threads", default=8, show_default=True, help="Clients at the same time.")
 @click.option("--rounds", default=5, show_default=True, help="Turns of each proxy, alternating.")
 @click.option("--seconds", default=5, show_default=True, help="Length of one turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print the samples instead of a table.")
-def main(threads: int, rounds: int, seconds: int, as_json: bool) -> None:
+def point_select(threads: int, rounds: int, seconds: int, as_json: bool) -> None:
     """CPU of the mesh per query next to HAProxy's in TCP mode: sysbench oltp_point_select, text protocol."""
     console = Console(stderr=as_json)
     try:
@@ -37,6 +48,19 @@ def main(threads: int, rounds: int, seconds: int, as_json: bool) -> None:
         comparisons.append(comparison)
     if as_json:
         click.echo(json.dumps([asdict(each) for each in comparisons], indent=2))
+
+
+@main.command()
+def scatter() -> None:
+    """Memory of the mesh: 2 million rows over four data nodes, sorted, to a client that reads 1 MB per second."""
+    console = Console()
+    console.print(f"\n{SQL}: {ROWS:,} rows over 4 data nodes to a client that reads 1 MB/s")
+    footprint = measure()
+    if not footprint.in_order or footprint.rows != ROWS:
+        raise click.ClickException(f"wrong answer: {footprint}")
+    console.print(f"{footprint.rows:,} rows in order in {footprint.seconds:.0f} s")
+    before, highest = footprint.before / MIB, footprint.highest / MIB
+    console.print(f"resident memory of the mesh: {before:.0f} MiB before, {highest:.0f} MiB at most")
 
 
 def _ensure_programs() -> None:

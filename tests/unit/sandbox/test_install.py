@@ -9,7 +9,7 @@ from dbmesh.sandbox.install import InstallError, ensure_packages
 
 def test_a_system_without_apt_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InstallError, match="mariadb-server-core .*so that it is in PATH"):
+    with pytest.raises(InstallError, match=r"mariadb-server-core .*so that it is in PATH"):
         ensure_packages("MariaDB server", ["mariadb-server-core"])
 
 

@@ -1,0 +1,1 @@
+"""One statement from command to response: the table of contents of the product is ``engine.engine``."""
