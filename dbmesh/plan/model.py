@@ -160,9 +160,12 @@ class Scope:
         return home, rule
 
     async def columns(self, rule: TableRule) -> Table | None:
-        """The table as its first data node has it; None offline."""
+        """The table as its first data node has it; None offline. Raises UnknownTable (1146) with the logical name."""
         node = rule.nodes[0]
-        return await self.catalog.table(node.data_source, node.table)
+        try:
+            return await self.catalog.table(node.data_source, node.table)
+        except UnknownTable:
+            raise UnknownTable(self.database.name if self.database else node.data_source, rule.name) from None
 
 
 def copies(rule: TableRule) -> dict[str, str]:

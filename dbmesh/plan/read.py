@@ -10,6 +10,7 @@ from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.select import SelectPlan, UnicastPlan
 from dbmesh.plan.session_functions import session_edits, user_variables
+from dbmesh.plan.several import plan_several
 from dbmesh.plan.unread import any_data_source, unread
 from dbmesh.rewrite import Edit, Template, splice
 from dbmesh.route.router import Target, route_template
@@ -29,7 +30,7 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
         return _unicast(statement, scope, system)
     targets = await resolve(blocks, scope)
     edits = table_edits(blocks) + session_edits(statement)
-    return SelectPlan(
+    plan = SelectPlan(
         kind=statement.kind,
         tables=table_names(targets),
         locks=locks(statement),
@@ -39,6 +40,9 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
         route=route_template(blocks, targets),
         single=whole(statement, edits),
     )
+    if plan.may_scatter:
+        await plan_several(plan, blocks, table_edits(blocks), scope)
+    return plan
 
 
 def _unicast(statement: Statement, scope: Scope, tables: tuple[TableName, ...]) -> Plan:

@@ -62,6 +62,11 @@ class SelectPlan(Plan):
     def __post_init__(self) -> None:
         self.shortcut = _shortcut(self.route, self.single)
 
+    @property
+    def may_scatter(self) -> bool:
+        """Whether some literals may need several data nodes, and the route allows them."""
+        return bool(self.route.conditions) and not self.route.apart
+
     def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
         return None if self.shortcut is None else self.shortcut.relay(literals)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dbmesh.errors import NotSupported
 from dbmesh.rewrite import Edit, SessionValue, quoted
@@ -39,16 +39,17 @@ def session_edits(statement: Statement) -> list[Edit]:
 
 def session_edits_of(text: str, tokens: Sequence[Token]) -> list[Edit]:
     """The same for a text that has no tree."""
-    found = _session_calls(tokens)
-    edits = [
-        Edit(
-            tokens[span.first].start,
-            tokens[span.last - 1].end,
-            (SessionValue(SESSION_VALUE[tokens[span.first].upper]),),
-        )
-        for span in found
-    ]
-    return edits + label_edits(text, tokens, found)
+    found = session_calls(tokens)
+    return value_edits(tokens, found) + label_edits(text, tokens, found)
+
+
+def value_edits(tokens: Sequence[Token], found: Iterable[Span]) -> list[Edit]:
+    """The values of the session functions at ``found`` in their place."""
+    edits = []
+    for span in found:
+        value = SessionValue(SESSION_VALUE[tokens[span.first].upper])
+        edits.append(Edit(tokens[span.first].start, tokens[span.last - 1].end, (value,)))
+    return edits
 
 
 def label_edits(text: str, tokens: Sequence[Token], changed: Sequence[Span]) -> list[Edit]:
@@ -106,7 +107,8 @@ def _ends_operand(token: Token) -> bool:
     return token.upper not in _OPERATORS and not token.upper.startswith("_")
 
 
-def _session_calls(tokens: Sequence[Token]) -> list[Span]:
+def session_calls(tokens: Sequence[Token]) -> list[Span]:
+    """The session functions in a text. Raises NotSupported for LAST_INSERT_ID(…), which sets a connection's state."""
     found = []
     for at, token in enumerate(tokens):
         if token.upper not in SESSION_VALUE or _qualified(tokens, at):

@@ -124,3 +124,12 @@ def _table_at(target: Target, data_source: str, node: int | None) -> str | None:
             return None
         return nodes[node].table
     return next((copy.table for copy in nodes if copy.data_source == data_source), None)
+
+
+def place_on(route: RouteTemplate, node: int) -> Place | None:
+    """Data node number ``node`` of every sharded table, with the copies of the others there; None without."""
+    sharded = {i: target for i, target in enumerate(route.targets) if isinstance(target.rule, ShardedTable)}
+    if not sharded:
+        return None
+    data_source = next(iter(sharded.values())).rule.nodes[node].data_source
+    return _place(route, data_source, dict.fromkeys(sharded, node))

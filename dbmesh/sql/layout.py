@@ -40,6 +40,10 @@ class SelectLayout:
     items: list[Span] = field(default_factory=list)
     clauses: dict[str, Span] = field(default_factory=dict)
 
+    @property
+    def distinct(self) -> bool:
+        return "DISTINCT" in self.modifiers or "DISTINCTROW" in self.modifiers
+
 
 def select_layouts(tokens: Sequence[Token]) -> list[SelectLayout]:
     """The layout of every SELECT, in the order of their first words."""

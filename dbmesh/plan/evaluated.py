@@ -1,0 +1,120 @@
+"""Expressions over merged rows: the client's text with aggregates and columns replaced by columns of ``dm``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from dbmesh.errors import NotSupported
+from dbmesh.merge.spec import Input
+from dbmesh.plan.aggregates import AggregateCall, aggregate_calls
+from dbmesh.plan.derive import At, Derived, Pieces, Types
+from dbmesh.plan.outline import Item, Outline, inner_queries
+from dbmesh.plan.partials import Partials
+from dbmesh.rewrite import Edit, Template
+from dbmesh.schema import Column
+from dbmesh.sql.layout import Span
+from dbmesh.sql.statement import span_of
+
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
+_NOT_TAKEN = frozenset({"enum", "set", "bit", "json", "geometry"})
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """Makes templates over ``dm.a0``, ``dm.a1`` … and collects what these are.
+
+    ``groups``: the words of each group key → its expression and its column.
+    """
+
+    outline: Outline
+    derived: Derived
+    types: Types
+    partials: Partials
+    groups: dict[tuple[str, ...], tuple[Pieces, At]]
+    _inputs: dict[At, tuple[int, Column | None]] = field(default_factory=dict)
+
+    async def template(self, span: Span, node: exp.Expr, aliases: bool) -> Template:
+        """``span`` of the text, whose tree is ``node``. ``aliases``: names may mean select items, as in HAVING."""
+        if inner_queries(self.outline.tokens, span):
+            raise NotSupported("a subquery in an expression over aggregates, over several data nodes")
+        calls = aggregate_calls(self.outline, span)
+        replaced = [await self._aggregate(call) for call in calls]
+        for column in node.find_all(exp.Column):
+            start, end = self._place(column)
+            if not any(edit.start <= start and end <= edit.end for edit in replaced):
+                replaced.append(Edit(start, end, await self._column(column, aliases)))
+        return Template(self.outline.pieces(span, replaced))
+
+    def inputs(self) -> tuple[Input, ...]:
+        """For the merge; when all derived columns are known."""
+        return tuple(self._input(at, column) for at, (_, column) in self._inputs.items())
+
+    def _input(self, at: At, column: Column | None) -> Input:
+        text = column is not None and column.type in _TEXTS
+        charset, collation = (column.charset, column.collation) if column is not None and text else (None, None)
+        return Input(self.derived.number(at), charset, collation)
+
+    async def _aggregate(self, call: AggregateCall) -> Edit:
+        start, end = self.outline.start(call.span.first), self.outline.end(call.span.last)
+        if call.name == "AVG":
+            total, count = await self.partials.halves(call)
+            return Edit(start, end, (f"({self._name(total, None)} / {self._name(count, None)})",))
+        partial = await self.partials.of(call)
+        return Edit(start, end, (self._name(partial.at, partial.type),))
+
+    async def _column(self, column: exp.Column, aliases: bool) -> Pieces:
+        words = self.words(column)
+        named = [item for item in self.outline.items if item.name.lower() == column.name.lower() and not item.star]
+        other = [item for item in named if not item.column]
+        if aliases and not column.table and other:
+            if words in self.groups or len(named) > 1:
+                raise NotSupported(f"'{column.name}' in HAVING names a column and an alias", "use another alias")
+            return await self._aliased(other[0])
+        if words in self.groups:
+            pieces, at = self.groups[words]
+            return (await self._value(pieces, at),)
+        start, end = self._place(column)
+        pieces = self.outline.pieces(self._span(start, end))
+        return (await self._value(pieces, self.derived.add(pieces)),)
+
+    async def _aliased(self, item: Item) -> Pieces:
+        if aggregate_calls(self.outline, item.span):
+            return ("(", *(await self.template(item.span, item.node, False)).pieces, ")")
+        pieces = self.outline.pieces(item.span)
+        return (await self._value(pieces, self.derived.item(item.index, pieces)),)
+
+    async def _value(self, pieces: Pieces, at: At) -> str:
+        await self.types.ask([pieces])
+        column = self.types.of(pieces)
+        kind = "" if column is None else column.type
+        if kind in _NOT_TAKEN:
+            raise NotSupported(
+                f"a value of type {kind.upper()} in an expression over aggregates, over several data nodes"
+            )
+        if kind in ("float", "year"):
+            at = self.derived.add(("(", *pieces, ")+0e0" if kind == "float" else ")+0"))
+            return self._name(at, None)
+        return self._name(at, column)
+
+    def _name(self, at: At, column: Column | None) -> str:
+        number, _ = self._inputs.setdefault(at, (len(self._inputs), column))
+        return f"dm.a{number}"
+
+    def _place(self, column: exp.Column) -> tuple[int, int]:
+        first = next((column.args[p] for p in ("db", "table") if column.args.get(p) is not None), column.this)
+        start, end = span_of(first), span_of(column.this)
+        if start is None or end is None or isinstance(column.this, exp.Star):
+            raise NotSupported("a column that the mesh cannot find in the text")
+        return start[0], end[1]
+
+    def _span(self, start: int, end: int) -> Span:
+        tokens = self.outline.tokens
+        first = next(at for at, token in enumerate(tokens) if token.start == start)
+        last = next(at for at, token in enumerate(tokens) if token.end == end)
+        return Span(first, last + 1)
+
+    def words(self, column: exp.Column) -> tuple[str, ...]:
+        """A column's name, to be told from others."""
+        return self.outline.words(self._span(*self._place(column)))

@@ -1,0 +1,112 @@
+"""Partial aggregates: which columns of the backend rows hold them, and how the merge makes whole ones of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dbmesh.errors import NotSupported
+from dbmesh.merge.spec import Aggregate, AggregateKind
+from dbmesh.plan.aggregates import AggregateCall
+from dbmesh.plan.derive import At, Compared, Derived, Pieces, Types
+from dbmesh.plan.outline import Outline
+from dbmesh.schema import Column
+
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"})
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """One aggregate: its column, how it compares and what it is made of. ``type``: of MIN and MAX only."""
+
+    kind: AggregateKind
+    at: At
+    compared: Compared
+    key: Compared | None = None
+    sum: At | None = None
+    count: At | None = None
+    distinct: bool = False
+    type: Column | None = None
+
+    def aggregate(self, derived: Derived) -> Aggregate:
+        return Aggregate(
+            self.kind,
+            derived.number(self.at),
+            key=None if self.key is None else self.key.key(derived),
+            sum=None if self.sum is None else derived.number(self.sum),
+            count=None if self.count is None else derived.number(self.count),
+            distinct=self.distinct,
+        )
+
+
+class Partials:
+    """The aggregates of one statement, each once."""
+
+    def __init__(self, outline: Outline, derived: Derived, types: Types) -> None:
+        self._outline = outline
+        self._derived = derived
+        self._types = types
+        self._found: dict[At, Partial] = {}
+        self.distinct: AggregateCall | None = None
+
+    async def of(self, call: AggregateCall, own: At | None = None) -> Partial:
+        """The aggregate of a call. ``own``: the select item that it is."""
+        pieces = self._outline.pieces(call.span)
+        at = self._derived.add(pieces) if own is None else own
+        if at in self._found:
+            return self._found[at]
+        if call.distinct:
+            self._check_distinct(call)
+        made = await self._made(call, pieces, at)
+        self._found[at] = made
+        return made
+
+    async def halves(self, call: AggregateCall) -> tuple[At, At]:
+        """The SUM and the COUNT of an AVG, merged on their own."""
+        sum_at, count_at = self._sum_and_count(call)
+        for kind, at in ((AggregateKind.SUM, sum_at), (AggregateKind.COUNT, count_at)):
+            self._found.setdefault(at, Partial(kind, at, Compared(at), distinct=call.distinct))
+        if call.distinct:
+            self._check_distinct(call)
+        return sum_at, count_at
+
+    def bare(self, at: At) -> None:
+        """A column without GROUP BY: its value in some row."""
+        count = self._derived.add(("COUNT(*)",))
+        self._found[at] = Partial(AggregateKind.ANY, at, Compared(at), count=count)
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """For the merge; when all derived columns are known."""
+        return tuple(partial.aggregate(self._derived) for partial in self._found.values())
+
+    async def _made(self, call: AggregateCall, pieces: Pieces, at: At) -> Partial:
+        kind = AggregateKind(call.name.lower())
+        if kind is AggregateKind.AVG:
+            sum_at, count_at = self._sum_and_count(call)
+            return Partial(kind, at, Compared(at), sum=sum_at, count=count_at, distinct=call.distinct)
+        if kind in (AggregateKind.MIN, AggregateKind.MAX):
+            return await self._extreme(kind, pieces, at)
+        return Partial(kind, at, Compared(at), distinct=call.distinct)
+
+    async def _extreme(self, kind: AggregateKind, pieces: Pieces, at: At) -> Partial:
+        await self._types.ask([pieces])
+        column = self._types.of(pieces)
+        if column is None or column.type not in _TEXTS or column.collation == "binary":
+            return Partial(kind, at, Compared(at), type=column)
+        if column.collation is None:
+            raise NotSupported(f"{kind.value.upper()} of a string of unknown collation over several data nodes")
+        key = Compared(self._derived.add(("WEIGHT_STRING(", *pieces, ")")), column.pad)
+        return Partial(kind, at, key, key=key, type=column)
+
+    def _sum_and_count(self, call: AggregateCall) -> tuple[At, At]:
+        inner = self._outline.pieces(call.arguments)
+        distinct = "DISTINCT " if call.distinct else ""
+        return (
+            self._derived.add((f"SUM({distinct}", *inner, ")")),
+            self._derived.add((f"COUNT({distinct}", *inner, ")")),
+        )
+
+    def _check_distinct(self, call: AggregateCall) -> None:
+        words = self._outline.words
+        if self.distinct is not None and words(self.distinct.arguments) != words(call.arguments):
+            raise NotSupported("aggregates with DISTINCT of different things over several data nodes")
+        self.distinct = call
