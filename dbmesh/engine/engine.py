@@ -16,10 +16,11 @@ from dbmesh.engine.ddl import run_ddl
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lanes import Lane
 from dbmesh.engine.write import write
-from dbmesh.errors import BackendError, BackendLost
+from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.model import Bound
-from dbmesh.transaction.local import DEADLOCK, LocalTransaction
+from dbmesh.transaction.local import DEADLOCK, INTERRUPTED, LocalTransaction
+from dbmesh.transaction.uninterrupted import uninterrupted
 
 CONNECTIONS_PER_QUERY = 8  # of one data source; further units share, see `lanes`
 
@@ -37,7 +38,7 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
     own = LocalTransaction(generation.cluster, caller.capabilities)
     try:
         outcome = await write(bound, own, caller)
-        await own.commit()
+        await uninterrupted(own.commit())
     finally:
         own.discard()
     return outcome
@@ -57,8 +58,12 @@ async def _single(
     await transaction.enlist([unit.data_source], caller.state)
     try:
         outcome = await caller.relay(transaction.branches[unit.data_source], sql, bound.last_insert_id)
-    except BackendLost as error:
-        await transaction.abort(error.message)
+    except MeshError as error:
+        if isinstance(error, BackendLost):
+            await transaction.abort(error.message)
+        raise
+    except BaseException:
+        await transaction.abort(INTERRUPTED)
         raise
     if outcome.errno == DEADLOCK:
         await transaction.rollback()

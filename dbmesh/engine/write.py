@@ -13,7 +13,7 @@ from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.plan.model import Bound, RouteUnit
-from dbmesh.transaction.local import DEADLOCK, LocalTransaction
+from dbmesh.transaction.local import DEADLOCK, INTERRUPTED, LocalTransaction
 
 _COUNTER = re.compile(rb"(\w[\w ]*): (\d+)")
 _SAVEPOINT = "`dbmesh statement`"
@@ -33,6 +33,9 @@ async def write(bound: Bound, transaction: LocalTransaction, caller: Caller) -> 
             await transaction.branches[name].execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
     except MeshError as error:
         await _undo(error, transaction, guarded)
+        raise
+    except BaseException:
+        await transaction.abort(INTERRUPTED)
         raise
     return outcome
 

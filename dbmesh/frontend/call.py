@@ -29,7 +29,7 @@ class SessionCall:
             case "DATABASE":
                 return "NULL" if session.database is None else _quoted(session.database)
             case "LAST_INSERT_ID":
-                return str(session.last_insert_id)
+                return str(session.diagnostics.last_insert_id)
             case "CONNECTION_ID":
                 return str(session.id)
             case "USER":
@@ -37,9 +37,9 @@ class SessionCall:
             case "CURRENT_USER":
                 return _quoted(f"{session.user.name}@%")
             case "FOUND_ROWS":
-                return str(session.found_rows)
+                return str(session.diagnostics.found_rows)
             case "ROW_COUNT":
-                return str(session.row_count)
+                return str(session.diagnostics.row_count)
             case "TIMESTAMP":
                 return self._time()
         raise ValueError(f"no session function is called {name}")

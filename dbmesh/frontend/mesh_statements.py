@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dbmesh.backend.connection import Result
 from dbmesh.errors import MeshError, ParseError
 from dbmesh.frontend import planned, rights
+from dbmesh.frontend.asks import ask
 from dbmesh.plan.explain import explain
 from dbmesh.plan.model import RouteUnit
 from dbmesh.protocol import ColumnDefinition
@@ -52,7 +53,7 @@ async def _data_sources(session: Session) -> Result:
         used = [database.name for database in session.rules.databases.values() if name in database.data_sources]
         counters = reached[name].counters
         try:
-            version = (await session.ask("SELECT VERSION()", name)).rows[0][0]
+            version = (await ask(session, "SELECT VERSION()", name)).rows[0][0]
             state = "up, " + (version or b"").decode()
         except MeshError as error:
             state = f"down: {error.message}"
@@ -100,7 +101,7 @@ async def explain_mesh(session: Session, text: str) -> None:
     bound = await planned.bind(session, plan, shape)
 
     undo: dict[RouteUnit, str] = {}
-    if session.settings.transaction == "base" and plan.writes and not plan.kind.is_ddl:
+    if session.transaction_mode == "base" and plan.writes and not plan.kind.is_ddl:
         for unit in bound.units:
             table_there = await session.generation.catalog.table(unit.data_source, unit.table) if unit.table else None
             undo[unit] = preview(unit.write, table_there) if table_there is not None else ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from dbmesh.backend.connection import Connection
+from dbmesh.backend.connection import Result
+from dbmesh.backend.session_state import SessionState
 from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.collector import Collector
 from dbmesh.errors import BackendError, MeshError
 from dbmesh.frontend import rights
+from dbmesh.frontend.asks import prepared
 from dbmesh.frontend.call import SessionCall
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.plan.build import build
@@ -21,6 +23,7 @@ from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
+_NOT_SQL = (1064, 1149)
 LONGEST_CLOCK_WAIT = 5.0  # seconds that an INSERT waits for a clock that stepped back
 
 
@@ -50,26 +53,12 @@ async def plan_of(session: Session, text: str) -> tuple[Plan, Fingerprint]:
 
 async def _judge(session: Session, text: str, verdict: MeshError) -> None:
     """Our parser cannot read the text. If a server cannot either, its own words are the client's answer."""
-    cluster = session.generation.cluster
-    name = session.mesh.any_data_source(session.logical_database)
-    [connection] = await cluster.acquire([name], session.capabilities, session.state)
     try:
-        await connection.apply(session.state)
-        await _prepare(connection, text, session.encoding)
-    finally:
-        cluster.release(connection)
-    raise verdict
-
-
-async def _prepare(connection: Connection, text: str, encoding: str) -> None:
-    quoted = text.replace("\\", "\\\\").replace("'", "''")
-    try:
-        await connection.execute(f"PREPARE dbmesh_judge FROM '{quoted}'".encode(encoding, "surrogateescape"))
+        await prepared(session, text)
     except BackendError as error:
-        if error.errno in (1064, 1149):
+        if error.errno in _NOT_SQL:
             raise
-        return
-    await connection.execute("DEALLOCATE PREPARE dbmesh_judge")
+    raise verdict
 
 
 async def run(session: Session, text: str) -> None:
@@ -80,7 +69,7 @@ async def run(session: Session, text: str) -> None:
     bound = await bind(session, plan, shape)
     outcome = await _execute(session, plan, bound, session)
     if outcome.relayed:
-        session.remember(outcome)
+        session.diagnostics.remember(outcome)
     elif outcome.rows is not None:
         session.end_of_rows(outcome)
     else:
@@ -100,11 +89,12 @@ async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:
             await asyncio.sleep(behind.wait_ms / 1000)
 
 
-async def collect(session: Session, text: str, collector: Collector) -> None:
-    """Run a SELECT on the session's behalf, its answer kept by the collector."""
+async def collect(session: Session, text: str, state: SessionState) -> Result:
+    """The answer of a SELECT of the client's, kept in memory; ``state``: what its backends must have."""
     plan, shape = await plan_of(session, text)
-    bound = await bind(session, plan, shape)
-    await _execute(session, plan, bound, collector)
+    collector = Collector(state, session.capabilities)
+    await _execute(session, plan, await bind(session, plan, shape), collector)
+    return collector.answer
 
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
@@ -118,7 +108,7 @@ async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -
         finally:
             if transaction.ended:
                 session.transaction = None
-    if settings.transaction == "base" and plan.writes and len(bound.units) > 1 and not plan.kind.is_ddl:
+    if session.transaction_mode == "base" and plan.writes and len(bound.units) > 1 and not plan.kind.is_ddl:
         return await _alone(session, bound, caller)
     return await engine.run(bound, session.generation, caller, None)
 

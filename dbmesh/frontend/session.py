@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 from dbmesh.backend.connection import Connection, Result
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
-from dbmesh.engine.caller import Outcome, WarningRow
-from dbmesh.engine.collector import Collector, outcome_of
+from dbmesh.engine.caller import Outcome
+from dbmesh.engine.collector import outcome_of
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import (
     AccessDenied,
-    BackendError,
     BackendLost,
     MeshError,
     NoSavepoint,
@@ -31,18 +30,19 @@ from dbmesh.errors import (
 )
 from dbmesh.frontend import planned
 from dbmesh.frontend.connection import ClientConnection, ClientGone
+from dbmesh.frontend.diagnostics import Diagnostics
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
 from dbmesh.protocol import ColumnDefinition
-from dbmesh.protocol.charset import UnknownCharacterSet, python_codec
+from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.commands import InitDb, Ping, Request, ResetConnection, SetOption, Statistics
 from dbmesh.protocol.constants import Status
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.lenenc import encode_int
 from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
 from dbmesh.protocol.resultset import encode_text_row
-from dbmesh.rules.model import Grant, LogicalDatabase, MeshRules, ShardedTable, TransactionMode, User
+from dbmesh.rules.model import LogicalDatabase, MeshRules, ShardedTable, TransactionMode, User
 from dbmesh.sql.classify import classify
 from dbmesh.sql.fingerprint import fingerprint
 
@@ -61,12 +61,9 @@ class Session:
         self.user = user
         self.id = client.id
         self.database: str | None = None
-        self.settings = self._first_settings = Settings(state, mesh.generation.rules.transaction.default)
+        self.settings = self._first_settings = Settings(state)
         self.transaction: ClientTransaction | None = None
-        self.last_insert_id = 0
-        self.found_rows = 0
-        self.row_count = -1
-        self.warning_rows: list[WarningRow] = []
+        self.diagnostics = Diagnostics()
         self.began = time.time()  # when the current statement, or the idling after the last one, began
         self.text = ""
         self._encoding = python_codec(state.client)
@@ -83,6 +80,7 @@ class Session:
         text = payload[1:].decode(self._encoding, "surrogateescape")
         self.began = time.time()
         self.text = text
+        self.mesh.queries += 1
         if self.transaction is None and self.settings.autocommit:
             generation = self.mesh.generation
             shape = fingerprint(text)
@@ -129,7 +127,7 @@ class Session:
         elif outcome.warnings:
             self._start(self._finish_with_warnings(connection, outcome))
         else:
-            self.remember(outcome)
+            self.diagnostics.remember(outcome)
             self._cluster.release(connection)
             self._ready()
 
@@ -175,9 +173,14 @@ class Session:
         self.mesh.sessions.remove(self)
         if self._task is not None:
             self._task.cancel()
+        self.mesh.spawn(self._abandon(self._task))
+
+    async def _abandon(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            await asyncio.wait([task])
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
-            self.mesh.spawn(transaction.abandon())
+            await transaction.abandon()
 
     # -- one statement
 
@@ -204,9 +207,7 @@ class Session:
         self._ready()
 
     def _fail(self, error: MeshError) -> None:
-        self.row_count = -1
-        row: WarningRow = [b"Error", str(error.errno).encode(), error.message.encode("utf-8", "replace")]
-        self.warning_rows = [row]
+        self.diagnostics.remember_error(error)
         self.client.send(error_packet(error))
 
     async def _run(self, text: str) -> None:
@@ -224,21 +225,19 @@ class Session:
     async def _reset(self) -> None:
         await self.rollback()
         await self.adopt(self._first_settings)
-        self.last_insert_id = self.found_rows = 0
-        self.row_count = -1
-        self.warning_rows = []
+        self.diagnostics = Diagnostics()
         self.ok()
 
     def kill(self, query_only: bool) -> None:
         """KILL: end what runs now with error 1317; without ``query_only`` the connection too."""
-        task = self._task
-        if task is not None:
-            self._interrupted = True
-            task.cancel()
         if not query_only:
             self.client.abort()
-        elif task is None:
+        elif self._task is None or self._relaying is not None:
+            # the server itself ends the statement, and its connection stays clean
             self.client.interrupt_relay()
+        else:
+            self._interrupted = True
+            self._task.cancel()
 
     def leave(self) -> None:
         """The mesh is going: close as soon as no statement and no transaction is under way."""
@@ -278,7 +277,7 @@ class Session:
         if settings.autocommit and not self.settings.autocommit:
             await self.commit()
         if settings.last_insert_id is not None:
-            self.last_insert_id = settings.last_insert_id
+            self.diagnostics.last_insert_id = settings.last_insert_id
             settings = replace(settings, last_insert_id=None)
         self.settings = settings
         self._encoding = python_codec(settings.state.client)
@@ -288,7 +287,7 @@ class Session:
     def ok(self, outcome: Outcome | None = None) -> None:
         """An OK packet, and what the session functions will say of it."""
         outcome = outcome or Outcome()
-        self.remember(outcome)
+        self.diagnostics.remember(outcome)
         self.client.send(
             ok_packet(outcome.affected, outcome.last_insert_id, self.status, outcome.warnings, outcome.info)
         )
@@ -297,10 +296,10 @@ class Session:
         """A whole result set."""
         self.columns(result.columns)
         self.rows([encode_text_row(row) for row in result.rows])
-        kept = self.warning_rows
+        kept = self.diagnostics.warnings
         self.end_of_rows(outcome_of(result))
         if keep_warnings:
-            self.warning_rows = kept
+            self.diagnostics.warnings = kept
 
     def columns(self, columns: Sequence[ColumnDefinition]) -> None:
         self.client.send(encode_int(len(columns)), *(column.encode() for column in columns))
@@ -314,7 +313,7 @@ class Session:
         await self.client.drained()
 
     def end_of_rows(self, outcome: Outcome) -> None:
-        self.remember(outcome)
+        self.diagnostics.remember(outcome)
         self.client.send(end_of_rows(self.status, outcome.warnings, self.capabilities.deprecate_eof))
 
     async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
@@ -363,19 +362,7 @@ class Session:
             outcome.warning_rows = []
         finally:
             self._cluster.release(connection)
-        self.remember(outcome)
-
-    def remember(self, outcome: Outcome) -> None:
-        self.warning_rows = outcome.warning_rows
-        if outcome.errno:
-            self.row_count = -1
-        elif outcome.rows is not None:
-            self.found_rows = outcome.rows
-            self.row_count = -1
-        else:
-            self.row_count = outcome.affected
-            if outcome.last_insert_id:
-                self.last_insert_id = outcome.last_insert_id
+        self.diagnostics.remember(outcome)
 
     # -- what the engine and the statements ask
 
@@ -418,10 +405,11 @@ class Session:
         return f"'{self.user.name}'@'{self.client.host}'"
 
     @property
-    def default_transaction(self) -> TransactionMode:
+    def transaction_mode(self) -> TransactionMode:
+        """What the client has SET, else the logical database's default, else the mesh's."""
         database = self.logical_database
-        chosen = database.transaction_default if database is not None else None
-        return chosen or self.rules.transaction.default
+        default = database.transaction_default if database is not None else None
+        return self.settings.transaction or default or self.rules.transaction.default
 
     def use(self, name: str) -> None:
         """Choose the logical database. Raises 1049 or 1044."""
@@ -430,37 +418,6 @@ class Session:
         if not self.user.may_use(name):
             raise AccessDenied(f"Access denied for user {self.account} to database '{name}'")
         self.database = name
-
-    async def ask(self, sql: str, data_source: str | None = None) -> Result:
-        """A small query for the mesh itself, under the session's state. ``data_source`` None: any."""
-        cluster = self.generation.cluster
-        name = data_source or self.mesh.any_data_source(self.logical_database)
-        [connection] = await cluster.acquire([name], self.capabilities, self.state)
-        try:
-            await connection.apply(self.state)
-            return await connection.execute(sql.encode(self.encoding, "surrogateescape"))
-        finally:
-            cluster.release(connection)
-
-    async def try_state(self, state: SessionState) -> None:
-        """Let a backend say whether it can have that session state. Raises its error."""
-        cluster = self.generation.cluster
-        [connection] = await cluster.acquire(
-            [self.mesh.any_data_source(self.logical_database)], self.capabilities, state
-        )
-        try:
-            await connection.apply(state)
-        finally:
-            cluster.release(connection)
-
-    async def default_collation(self, charset: str) -> str:
-        """The servers' default collation of a character set. Raises 1115."""
-        result = await self.ask(
-            f"SELECT DEFAULT_COLLATE_NAME FROM information_schema.CHARACTER_SETS WHERE CHARACTER_SET_NAME = '{charset}'"
-        )
-        if not result.rows:
-            raise UnknownCharacterSet(charset)
-        return (result.rows[0][0] or b"").decode("ascii")
 
     @property
     def isolation_variable(self) -> str:
@@ -487,12 +444,6 @@ class Session:
             raise NoSavepoint(name)
         await self.transaction.release_savepoint(name)
 
-    def processes(self) -> list[list[str | None]]:
-        """The rows of SHOW PROCESSLIST: one's own sessions, all of them with the grant `admin`."""
-        return [
-            other.process() for other in self.mesh.sessions if other.user == self.user or self.user.may(Grant.ADMIN)
-        ]
-
     def process(self) -> list[str | None]:
         busy = self.client.busy
         seconds = str(int(time.time() - self.began))
@@ -502,15 +453,6 @@ class Session:
             self.text if busy else None,
         ]  # fmt: skip
 
-    def kill_session(self, id: int, query_only: bool) -> None:
-        """KILL of any session that the user may see. Raises 1094, 1095."""
-        victim = self.mesh.sessions.get(id)
-        if victim is None:
-            raise BackendError(1094, "HY000", f"Unknown thread id: {id}")
-        if victim.user != self.user and not self.user.may(Grant.ADMIN):
-            raise BackendError(1095, "HY000", f"You are not owner of thread {id}")
-        victim.kill(query_only)
-
     def next_key(self, table: str) -> int | str:
         """A generated key for that logical table of the session's database."""
         database = self.logical_database
@@ -518,9 +460,3 @@ class Session:
         if not isinstance(rule, ShardedTable) or rule.generator is None:
             raise MeshError(f"Table '{table}' has no key generator in the rules")
         return self.mesh.keys.next(table, rule.generator, self.rules)
-
-    async def ask_planned(self, text: str, state: SessionState) -> Result:
-        """The answer of a SELECT that may read logical tables, kept in memory."""
-        collector = Collector(state, self.capabilities)
-        await planned.collect(self, text, collector)
-        return collector.answer

@@ -7,6 +7,9 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from dbmesh.errors import BackendError
+from dbmesh.rules.model import Grant
+
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
@@ -34,14 +37,25 @@ class Sessions:
         if not self._sessions:
             self._empty.set()
 
-    def get(self, id: int) -> Session | None:
-        return self._sessions.get(id)
-
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def visible_to(self, viewer: Session) -> list[Session]:
+        """One's own; all of them with the grant `admin`."""
+        everything = viewer.user.may(Grant.ADMIN)
+        return [session for session in self if everything or session.user.name == viewer.user.name]
+
+    def kill(self, id: int, query_only: bool, killer: Session) -> None:
+        """KILL [CONNECTION | QUERY] id. Raises 1094 and 1095 as MySQL does."""
+        victim = self._sessions.get(id)
+        if victim is None:
+            raise BackendError(1094, "HY000", f"Unknown thread id: {id}")
+        if victim not in self.visible_to(killer):
+            raise BackendError(1095, "HY000", f"You are not owner of thread {id}")
+        victim.kill(query_only)
 
     async def emptied(self) -> None:
         """Wait until the last session has gone."""

@@ -7,34 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from dbmesh.backend.connection import Result
 from dbmesh.errors import AccessDenied, NoDatabase, NotSupported, UnknownDatabase, UnknownTable
-from dbmesh.rules.model import DataNode, LogicalDatabase, MeshRules, User
+from dbmesh.frontend.asks import ask
+from dbmesh.rules.model import DataNode, LogicalDatabase
 
-
-class ShowSession(Protocol):
-    """What SHOW needs of a session."""
-
-    user: User
-    database: str | None
-
-    @property
-    def rules(self) -> MeshRules: ...
-
-    @property
-    def account(self) -> str:
-        """'user'@'host', as error messages write it."""
-        ...
-
-    async def ask(self, sql: str, data_source: str | None = None) -> Result:
-        """Run a query on one data source (None: any) under the session's state; its whole, small result."""
-        ...
-
-    def processes(self) -> list[list[str | None]]:
-        """Id, User, Host, db, Command, Time, State, Info of the sessions that the user may see."""
-        ...
+if TYPE_CHECKING:
+    from dbmesh.frontend.session import Session
 
 
 _NAME = r"(?:`((?:[^`]|``)+)`|([\w$\x80-\U0010ffff]+))"
@@ -49,7 +30,7 @@ _ANYWHERE = re.compile(
 )
 
 
-async def show(session: ShowSession, text: str) -> Result:
+async def show(session: Session, text: str) -> Result:
     """The result of a SHOW or DESCRIBE. Raises NotSupported for those that only one server could answer."""
     text = text.strip()
     for pattern, answer in _FORMS:
@@ -57,18 +38,18 @@ async def show(session: ShowSession, text: str) -> Result:
         if match is not None:
             return await answer(session, match)
     if _ANYWHERE.match(text):
-        return await session.ask(text)
+        return await ask(session, text)
     words = " ".join(text.split()[:3]).upper().rstrip(";")
     raise NotSupported(f"{words} speaks of one server", "ask the server itself, or use SHOW MESH …")
 
 
-async def _databases(session: ShowSession, match: re.Match[str]) -> Result:
+async def _databases(session: Session, match: re.Match[str]) -> Result:
     names: list[str] = sorted(name for name in session.rules.databases if session.user.may_use(name))
     rows: list[list[str | None]] = [[name] for name in ["information_schema", *names]]
     return await _select(session, "Database", rows, [], match[1])
 
 
-async def _tables(session: ShowSession, match: re.Match[str]) -> Result:
+async def _tables(session: Session, match: re.Match[str]) -> Result:
     full, *name, rest = match.groups()
     database = _database(session, _unquoted(name))
     rows: list[list[str | None]] = [
@@ -78,7 +59,7 @@ async def _tables(session: ShowSession, match: re.Match[str]) -> Result:
     return await _select(session, column, rows, ["Table_type"] if full else [], rest)
 
 
-async def _existing(session: ShowSession, database: LogicalDatabase) -> dict[str, str]:
+async def _existing(session: Session, database: LogicalDatabase) -> dict[str, str]:
     """Logical table → table type, for tables that the servers really have."""
     first = {name: rule.nodes[0] for name, rule in database.tables.items()}
     sources = {node.data_source for node in first.values()}
@@ -86,7 +67,7 @@ async def _existing(session: ShowSession, database: LogicalDatabase) -> dict[str
         sources.add(database.default_data_source)
     there: dict[DataNode, str] = {}
     for source in sorted(sources):
-        for row in (await session.ask("SHOW FULL TABLES", source)).rows:
+        for row in (await ask(session, "SHOW FULL TABLES", source)).rows:
             there[DataNode(source, _text(row[0]))] = _text(row[1])
     found = {name: there[node] for name, node in first.items() if node in there}
     taken = {node for rule in database.tables.values() for node in rule.nodes}
@@ -96,21 +77,21 @@ async def _existing(session: ShowSession, database: LogicalDatabase) -> dict[str
     return found
 
 
-async def _columns(session: ShowSession, match: re.Match[str]) -> Result:
+async def _columns(session: Session, match: re.Match[str]) -> Result:
     full, *names, rest = match.groups()
     _, node = _table(session, names)
-    return await session.ask(f"SHOW {full or ''} COLUMNS FROM `{node.table}` {rest}", node.data_source)
+    return await ask(session, f"SHOW {full or ''} COLUMNS FROM `{node.table}` {rest}", node.data_source)
 
 
-async def _describe(session: ShowSession, match: re.Match[str]) -> Result:
+async def _describe(session: Session, match: re.Match[str]) -> Result:
     *names, rest = match.groups()
     _, node = _table(session, [*names, None, None])
-    return await session.ask(f"DESCRIBE `{node.table}` {rest}", node.data_source)
+    return await ask(session, f"DESCRIBE `{node.table}` {rest}", node.data_source)
 
 
-async def _create_table(session: ShowSession, match: re.Match[str]) -> Result:
+async def _create_table(session: Session, match: re.Match[str]) -> Result:
     name, node = _table(session, [*match.groups()[:4], None, None])
-    result = await session.ask(f"SHOW CREATE TABLE `{node.table}`", node.data_source)
+    result = await ask(session, f"SHOW CREATE TABLE `{node.table}`", node.data_source)
     for row in result.rows:
         actual, logical = _quoted(node.table), _quoted(name)
         row[0] = name.encode()
@@ -119,27 +100,29 @@ async def _create_table(session: ShowSession, match: re.Match[str]) -> Result:
     return result
 
 
-async def _create_database(session: ShowSession, match: re.Match[str]) -> Result:
+async def _create_database(session: Session, match: re.Match[str]) -> Result:
     name = _database(session, _unquoted(list(match.groups()[:2]))).name
     text = f"CREATE DATABASE {_quoted(name)}".replace("'", "''")
-    return await session.ask(f"SELECT '{name}' AS `Database`, '{text}' AS `Create Database`")
+    return await ask(session, f"SELECT '{name}' AS `Database`, '{text}' AS `Create Database`")
 
 
-async def _index(session: ShowSession, match: re.Match[str]) -> Result:
+async def _index(session: Session, match: re.Match[str]) -> Result:
     *names, rest = match.groups()
     name, node = _table(session, names)
-    result = await session.ask(f"SHOW INDEX FROM `{node.table}` {rest}", node.data_source)
+    result = await ask(session, f"SHOW INDEX FROM `{node.table}` {rest}", node.data_source)
     for row in result.rows:
         row[0] = name.encode()
     return result
 
 
-async def _processlist(session: ShowSession, match: re.Match[str]) -> Result:
+async def _processlist(session: Session, match: re.Match[str]) -> Result:
     columns = ["User", "Host", "db", "Command", "Time", "State", "Info"]
-    return await _select(session, "Id", session.processes(), columns, "")
+    return await _select(
+        session, "Id", [other.process() for other in session.mesh.sessions.visible_to(session)], columns, ""
+    )
 
 
-async def _grants(session: ShowSession, match: re.Match[str]) -> Result:
+async def _grants(session: Session, match: re.Match[str]) -> Result:
     user = session.user
     privileges = "SELECT" if user.read_only else "SELECT, INSERT, UPDATE, DELETE"
     if "ddl" in user.grants and not user.read_only:
@@ -149,9 +132,7 @@ async def _grants(session: ShowSession, match: re.Match[str]) -> Result:
     return await _select(session, f"Grants for {user.name}@%", rows, [], "")
 
 
-async def _select(
-    session: ShowSession, first: str, rows: list[list[str | None]], others: list[str], rest: str
-) -> Result:
+async def _select(session: Session, first: str, rows: list[list[str | None]], others: list[str], rest: str) -> Result:
     """Rows the mesh knows, through a server's LIKE and WHERE. ``rows`` may have more columns than are shown."""
     like = _LIKE.match(rest)
     label = f"{first} ({like[1][1:-1]})" if like else first
@@ -162,7 +143,7 @@ async def _select(
     shown = ", ".join(f"{_quoted(name)} AS {_quoted(label if name == first else name)}" for name in names)
     condition = f"WHERE {_quoted(first)} LIKE {like[1]}" if like else rest
     union = " UNION ALL ".join(f"({select})" for select in selects)
-    return await session.ask(f"SELECT {shown} FROM ({union}) AS known {condition}")
+    return await ask(session, f"SELECT {shown} FROM ({union}) AS known {condition}")
 
 
 def _row(names: list[str], values: list[str | None]) -> str:
@@ -170,7 +151,7 @@ def _row(names: list[str], values: list[str | None]) -> str:
     return "SELECT " + ", ".join(f"{_literal(value)} AS {_quoted(name)}" for value, name in items)
 
 
-def _table(session: ShowSession, groups: list[str | None]) -> tuple[str, DataNode]:
+def _table(session: Session, groups: list[str | None]) -> tuple[str, DataNode]:
     """Logical name and first data node of ``[db.]t [FROM db]``: three pairs of name groups."""
     one, other, origin = _unquoted(groups[0:2]), _unquoted(groups[2:4]), _unquoted(groups[4:6])
     name = other or one or ""
@@ -181,7 +162,7 @@ def _table(session: ShowSession, groups: list[str | None]) -> tuple[str, DataNod
     return name, rule.nodes[0]
 
 
-def _database(session: ShowSession, name: str | None) -> LogicalDatabase:
+def _database(session: Session, name: str | None) -> LogicalDatabase:
     chosen = name or session.database
     if chosen is None:
         raise NoDatabase()
@@ -213,7 +194,7 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "surrogateescape")
 
 
-Answer = Callable[[ShowSession, re.Match[str]], Awaitable[Result]]
+Answer = Callable[["Session", re.Match[str]], Awaitable[Result]]
 
 
 def _form(pattern: str) -> re.Pattern[str]:

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from dbmesh.errors import BackendError, NotSupported
-from dbmesh.frontend import mesh_statements, shows, variables
+from dbmesh.frontend import shows, variables
+from dbmesh.frontend.asks import ask
+from dbmesh.frontend.mesh_statements import explain_mesh, reload_mesh, show_mesh
 from dbmesh.sql.classify import StatementKind
 
 if TYPE_CHECKING:
@@ -95,16 +97,16 @@ async def _show(session: Session, text: str) -> None:
 
 async def _show_warnings(session: Session, match: re.Match[str]) -> None:
     only_errors = match[2].upper() == "ERRORS"
-    known = [row for row in session.warning_rows if not only_errors or row[0] == b"Error"]
+    known = [row for row in session.diagnostics.warnings if not only_errors or row[0] == b"Error"]
     if match[1]:
         name = "error_count" if only_errors else "warning_count"
-        session.result(await session.ask(f"SELECT {len(known)} AS `@@session.{name}`"), keep_warnings=True)
+        session.result(await ask(session, f"SELECT {len(known)} AS `@@session.{name}`"), keep_warnings=True)
         return
     first = int(match[3]) if match[3] else len(known)
     offset = 0
     if match[5]:
         offset, first = (first, int(match[5])) if match[4] == "," else (int(match[5]), first)
-    result = await session.ask("SHOW WARNINGS LIMIT 0")
+    result = await ask(session, "SHOW WARNINGS LIMIT 0")
     result.rows[:] = known[offset : offset + first]
     session.result(result, keep_warnings=True)
 
@@ -117,7 +119,7 @@ async def _kill(session: Session, text: str) -> None:
     match = _KILL.match(text)
     if match is None:
         raise NotSupported("this form of KILL", "write KILL [CONNECTION|QUERY] id")
-    session.kill_session(int(match[2]), query_only=(match[1] or "").strip().upper() == "QUERY")
+    session.mesh.sessions.kill(int(match[2]), (match[1] or "").strip().upper() == "QUERY", session)
     session.ok()
 
 
@@ -151,9 +153,9 @@ STATEMENTS: dict[StatementKind, Run] = {
     K.DESCRIBE: _describe,
     K.KILL: _kill,
     K.UNLOCK: _unlock,
-    K.SHOW_MESH: mesh_statements.show_mesh,
-    K.EXPLAIN_MESH: mesh_statements.explain_mesh,
-    K.RELOAD_MESH: mesh_statements.reload_mesh,
+    K.SHOW_MESH: show_mesh,
+    K.EXPLAIN_MESH: explain_mesh,
+    K.RELOAD_MESH: reload_mesh,
     K.XA: _refuse("the mesh runs its own global transactions", "use BEGIN and COMMIT"),
     K.LOCK: _refuse("LOCK TABLES would hold one connection of every shard", "use SELECT … FOR UPDATE in a transaction"),
     K.LOCK_INSTANCE: _refuse("LOCK INSTANCE belongs to one server", "run it on the servers themselves"),

@@ -16,6 +16,7 @@ from dbmesh.errors import MeshError, ParseError
 from dbmesh.plan.model import Bound, Plan
 from dbmesh.transaction import ports
 from dbmesh.transaction.local import DEADLOCK, LocalTransaction
+from dbmesh.transaction.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -67,7 +68,7 @@ class ClientTransaction:
         """A new one in the session's mode. ``text``: BEGIN or START TRANSACTION with its options."""
         options = _options(text)
         generation = session.mesh.generation
-        if session.settings.transaction == "base":
+        if session.transaction_mode == "base":
             saga = session.mesh.sagas.begin(generation.catalog, f"{session.user.name}@{session.client.host}")
             return cls(generation, saga=saga, session=session)
         local = LocalTransaction(generation.cluster, session.capabilities, _begin_statements(session, options))
@@ -113,10 +114,10 @@ class ClientTransaction:
         )
 
     async def commit(self) -> None:
-        await (self.saga.commit() if self.saga is not None else self._local.commit())
+        await uninterrupted(self.saga.commit() if self.saga is not None else self._local.commit())
 
     async def rollback(self) -> None:
-        await (self.saga.rollback() if self.saga is not None else self._local.rollback())
+        await uninterrupted(self.saga.rollback() if self.saga is not None else self._local.rollback())
 
     async def savepoint(self, name: str) -> None:
         if self.saga is not None:

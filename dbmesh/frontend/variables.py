@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from dbmesh.backend.session_state import SessionState
 from dbmesh.errors import BackendError, NotSupported, SpecificAccessDenied
+from dbmesh.frontend.asks import ask, default_collation, try_state
+from dbmesh.frontend.planned import collect
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import FieldType
@@ -63,12 +65,12 @@ async def set_statement(session: Session, text: str) -> None:
 class Settings:
     """What a session has set. ``state`` is what its backends must have; the rest the mesh keeps to itself.
 
-    ``transaction``: the mode of new transactions. ``next_transaction``: SET TRANSACTION's characteristics, for the next
-    one only. ``last_insert_id``: what the client has SET it to, None when it has not.
+    ``transaction``: the mode of new transactions, None for the rules' default. ``next_transaction``: what SET
+    TRANSACTION said of the next one. ``last_insert_id``: what the client has SET it to, None when it has not.
     """
 
     state: SessionState
-    transaction: TransactionMode
+    transaction: TransactionMode | None = None
     autocommit: bool = True
     next_transaction: tuple[tuple[str, str], ...] = ()
     last_insert_id: int | None = None
@@ -102,13 +104,13 @@ async def _assign(session: Session, draft: Settings, item: Assignment) -> Settin
 
 async def _names(session: Session, draft: Settings, charset: str, collation: str | None) -> Settings:
     name = _charset(charset)
-    chosen = _word(collation) if collation else await session.default_collation(name)
+    chosen = _word(collation) if collation else await default_collation(session, name)
     return await _tried(session, replace(draft, state=draft.state.with_charsets(name, chosen, name)))
 
 
 async def _character_set(session: Session, draft: Settings, charset: str) -> Settings:
     name = _charset(charset)
-    result = await session.ask("SELECT @@collation_database")
+    result = await ask(session, "SELECT @@collation_database")
     collation = _word((result.rows[0][0] or b"").decode())
     return await _tried(session, replace(draft, state=draft.state.with_charsets(name, collation, name)))
 
@@ -146,7 +148,7 @@ async def _session_variable(session: Session, draft: Settings, item: Assignment)
 
 async def _tried(session: Session, draft: Settings) -> Settings:
     """Let a backend judge: its error (unknown variable, wrong value) is the client's."""
-    await session.try_state(draft.state)
+    await try_state(session, draft.state)
     return draft
 
 
@@ -155,8 +157,7 @@ async def _evaluated(session: Session, draft: Settings, text: str) -> str:
     text = text.strip()
     if _LITERAL.fullmatch(text):
         return text
-    plan_text = f"SELECT {text}"
-    result = await session.ask_planned(plan_text, draft.state)
+    result = await collect(session, f"SELECT {text}", draft.state)
     if len(result.rows) != 1 or len(result.columns) != 1:
         raise BackendError(1241, "21000", "Operand should contain 1 column(s)")
     return literal_of(result.rows[0][0], result.columns[0])
@@ -195,7 +196,7 @@ async def _autocommit(session: Session, draft: Settings, name: str, literal: str
 async def _transaction_mode(session: Session, draft: Settings, name: str, literal: str) -> Settings:
     mode = _plain(literal)
     if mode == "default":
-        return replace(draft, transaction=session.default_transaction)
+        return replace(draft, transaction=None)
     if mode not in get_args(TransactionMode):
         raise BackendError(1231, "42000", f"Variable '{name}' can't be set to the value of '{mode}'")
     if session.in_transaction:
@@ -225,7 +226,7 @@ async def _results_charset(session: Session, draft: Settings, name: str, literal
 
 async def _connection_charset(session: Session, draft: Settings, name: str, literal: str) -> Settings:
     value = _word(_plain(literal))
-    collation = value if name == "collation_connection" else await session.default_collation(value)
+    collation = value if name == "collation_connection" else await default_collation(session, value)
     state = draft.state
     return await _tried(session, replace(draft, state=state.with_charsets(state.client, collation, state.results)))
 

@@ -16,6 +16,7 @@ from dbmesh.backend.session_state import SessionState
 from dbmesh.errors import BackendLost, CommitFailed, MeshError, NoSavepoint
 
 DEADLOCK = 1213
+INTERRUPTED = "a statement of it was interrupted"
 
 
 class TransactionAborted(MeshError):

@@ -1,0 +1,35 @@
+"""What the last statement left behind: for SHOW WARNINGS and the functions that speak of it."""
+
+from __future__ import annotations
+
+from dbmesh.engine.caller import Outcome, WarningRow
+from dbmesh.errors import MeshError
+
+
+class Diagnostics:
+    """MySQL's diagnostics area, LAST_INSERT_ID(), FOUND_ROWS() and ROW_COUNT() of one session."""
+
+    __slots__ = ("found_rows", "last_insert_id", "row_count", "warnings")
+
+    def __init__(self) -> None:
+        self.last_insert_id = 0
+        self.found_rows = 0
+        self.row_count = -1
+        self.warnings: list[WarningRow] = []
+
+    def remember(self, outcome: Outcome) -> None:
+        """A statement has ended, well or with the error that a server has sent to the client itself."""
+        self.warnings = outcome.warning_rows
+        if outcome.errno:
+            self.row_count = -1
+        elif outcome.rows is not None:
+            self.found_rows = outcome.rows
+            self.row_count = -1
+        else:
+            self.row_count = outcome.affected
+            if outcome.last_insert_id:
+                self.last_insert_id = outcome.last_insert_id
+
+    def remember_error(self, error: MeshError) -> None:
+        self.row_count = -1
+        self.warnings = [[b"Error", str(error.errno).encode(), error.message.encode("utf-8", "replace")]]
