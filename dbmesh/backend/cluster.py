@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from dbmesh.errors import MeshError, PoolTimeout
 from dbmesh.protocol.constants import Status
 from dbmesh.rules.model import DataSource, MeshRules
 
+_LAST_BYTES = 1.0  # seconds that closed connections have for what they still write
 MAX_LIFETIME = 3600.0  # seconds; then a connection is replaced, so that servers and balancers can be changed
 
 
@@ -58,9 +60,11 @@ class Cluster:
         }
         self._turns: dict[Ticket, asyncio.Future[None]] = {}
         self._held: set[Connection] = set()
+        self._open: set[Connection] = set()
         self._killer = Killer(self._dial_for_control)
         self._recycling: asyncio.TimerHandle | None = None
         self._closing = False
+        self._lost: asyncio.Event | None = None
         self._drained: asyncio.Future[None] | None = None
 
     # -- taking and giving back
@@ -229,6 +233,7 @@ class Cluster:
             self.counters[name].failed += 1
             raise
         self.counters[name].dialled += 1
+        self._watch(connection)
         connection.on_closed = self._on_closed
         connection.on_abandoned = self._killer.kill
         connection.on_interrupted = self._killer.interrupt
@@ -237,7 +242,18 @@ class Cluster:
         return connection
 
     async def _dial_for_control(self, name: str) -> Connection:
-        return await dial(self.sources[name], Capabilities())
+        connection = await dial(self.sources[name], Capabilities())
+        self._watch(connection)
+        return connection
+
+    def _watch(self, connection: Connection) -> None:
+        self._open.add(connection)
+        connection.on_lost = self._on_lost
+
+    def _on_lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if self._lost is not None:
+            self._lost.set()
 
     async def warm_up(self, number: int = 1, capabilities: Capabilities | None = None) -> dict[str, MeshError]:
         """Dial ``number`` connections to each data source; gives the errors of those that cannot be reached."""
@@ -284,7 +300,7 @@ class Cluster:
         if self._recycling is not None:
             self._recycling.cancel()
         for pool in self._pools.values():
-            for connection in pool.take_expired(0.0, 0.0, -1.0):
+            for connection in pool.take_all():
                 connection.close()
         if self._held and grace:
             self._drained = asyncio.get_running_loop().create_future()
@@ -292,6 +308,16 @@ class Cluster:
         for connection in list(self._held):
             self.release(connection, reusable=False)
         await self._killer.close()
+        await self._all_lost()
+
+    async def _all_lost(self) -> None:
+        """The loop ends the sockets in its next turns; a server that does not read may keep one a little longer."""
+        self._lost = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_BYTES):
+                while self._open:
+                    self._lost.clear()
+                    await self._lost.wait()
 
     def _tell_drained(self) -> None:
         if not self._held and self._drained is not None and not self._drained.done():

@@ -62,8 +62,9 @@ class RelaySink(Protocol):
 class Connection(asyncio.Protocol):
     """Made by `dial`. ``state`` is what the server's session has now, ``status`` its last status flags.
 
-    ``on_closed`` is called once when the connection has ended, ``on_abandoned`` when it was left while the server
-    still worked for it, ``on_interrupted`` when the server is to end the request only.
+    Its pool is told: ``on_closed`` once when it can no longer be used, ``on_lost`` when its socket is gone,
+    ``on_abandoned`` when it was left while the server still worked for it, ``on_interrupted`` when the server is to
+    end the request only.
     """
 
     __slots__ = (
@@ -71,10 +72,10 @@ class Connection(asyncio.Protocol):
         "_loop",
         "_paused",
         "_reader",
-        "_sent",
         "_sink",
         "_transport",
         "_waiter",
+        "_why",
         "capabilities",
         "created",
         "data_source",
@@ -82,6 +83,7 @@ class Connection(asyncio.Protocol):
         "on_abandoned",
         "on_closed",
         "on_interrupted",
+        "on_lost",
         "poisoned",
         "server_version",
         "state",
@@ -102,6 +104,7 @@ class Connection(asyncio.Protocol):
         self.tracker = ResponseTracker(capabilities.deprecate_eof)
         self.poisoned = False  # the session's state is not known any more: not to be used again
         self.on_closed: Callable[[Connection], None] = _ignore
+        self.on_lost: Callable[[Connection], None] = _ignore
         self.on_abandoned: Callable[[Connection], None] = _ignore
         self.on_interrupted: Callable[[Connection], None] = _ignore
         self._loop = asyncio.get_running_loop()
@@ -111,8 +114,8 @@ class Connection(asyncio.Protocol):
         self._reader: ResultReader | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
-        self._sent = False
         self._failure: BackendLost | None = None
+        self._why = ""
 
     @property
     def closed(self) -> bool:
@@ -196,9 +199,8 @@ class Connection(asyncio.Protocol):
         return RowStream(self, reader)
 
     def _not_sent(self) -> BackendLost:
-        if self._failure is not None:
-            return BackendLost(self.data_source, False, str(self._failure.__cause__ or "closed before"))
-        return BackendLost(self.data_source, False, "the connection is busy" if self.busy else "it was closed")
+        why = self._why or ("the connection is busy" if self.busy else "it was closed before")
+        return BackendLost(self.data_source, False, why)
 
     # -- ends
 
@@ -217,7 +219,7 @@ class Connection(asyncio.Protocol):
         """
         if self._failure is None:
             self._sink = None
-            self._fail(BackendLost(self.data_source, True, "given up by the mesh"))
+            self._fail(True, "given up by the mesh")
             self.on_abandoned(self)
 
     def interrupt(self) -> None:
@@ -226,10 +228,11 @@ class Connection(asyncio.Protocol):
             self.poisoned = True
             self.on_interrupted(self)
 
-    def _fail(self, failure: BackendLost) -> None:
+    def _fail(self, started: bool, why: str) -> None:
         if self._failure is not None:
             return
-        self._failure = failure
+        failure = self._failure = BackendLost(self.data_source, started, why)
+        self._why = why
         self._transport.abort()
         sink, self._sink = self._sink, None
         self._reader = None
@@ -248,7 +251,7 @@ class Connection(asyncio.Protocol):
         try:
             end = self.tracker.feed(data)
         except ProtocolError as error:
-            self._fail(BackendLost(self.data_source, True, error.message))
+            self._fail(True, error.message)
             return
         if end < 0:
             sink.relay_data(self, data)
@@ -262,7 +265,7 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self.resume_reading()
         if surplus:
-            self._fail(BackendLost(self.data_source, False, "the server sent more than it was asked for"))
+            self._fail(False, "the server sent more than it was asked for")
         sink.relay_end(self)
 
     def _read(self, data: bytes) -> None:
@@ -273,7 +276,7 @@ class Connection(asyncio.Protocol):
         try:
             reader.feed(data)
         except ProtocolError as error:
-            self._fail(BackendLost(self.data_source, True, error.message))
+            self._fail(True, error.message)
             return
         if reader.ended:
             self._reader = None
@@ -290,10 +293,11 @@ class Connection(asyncio.Protocol):
         why = "the server spoke unasked"
         if len(data) > 6 and data[4] == 0xFF:
             why = parse_err(data[4:]).message
-        self._fail(BackendLost(self.data_source, False, why))
+        self._fail(False, why)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(BackendLost(self.data_source, self.busy, str(exc) if exc else "the server closed the connection"))
+        self._fail(self.busy, str(exc) if exc else "the server closed the connection")
+        self.on_lost(self)
 
     # -- back-pressure
 

@@ -116,5 +116,7 @@ def tls_context(rules: TlsRules) -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    """asyncmy's errors are (errno, text)."""
+    """asyncmy's errors are (errno, text); below its 2003 is the operating system's own."""
+    if isinstance(error.__cause__, OSError):
+        return error.__cause__.strerror or str(error.__cause__)
     return f"{error.args[1]} ({error.args[0]})" if len(error.args) > 1 else str(error)

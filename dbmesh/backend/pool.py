@@ -90,6 +90,12 @@ class Pool(Generic[C]):
         idle.remove(connection)
         return True
 
+    def take_all(self) -> list[C]:
+        """Every idle connection, to be closed."""
+        idle = [connection for connections in self.idle.values() for connection in connections]
+        self.idle.clear()
+        return idle
+
     def take_expired(self, now: float, idle_timeout: float, lifetime: float) -> list[C]:
         """The idle connections to close: unused for ``idle_timeout`` seconds, or made ``lifetime`` seconds ago."""
         expired: list[C] = []

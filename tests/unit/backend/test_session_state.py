@@ -1,0 +1,25 @@
+"""From one session state to another."""
+
+from __future__ import annotations
+
+from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
+
+
+def test_equal_states_are_one_object() -> None:
+    one = DEFAULT_STATE.with_variables({"sql_mode": "''", "@a": "1"})
+    other = DEFAULT_STATE.with_variables({"@a": "1"}).with_variables({"sql_mode": "''"})
+    assert one is other
+    assert one.with_variables({"@a": None, "sql_mode": None}) is DEFAULT_STATE
+
+
+def test_nothing_to_say_between_equal_states() -> None:
+    assert DEFAULT_STATE.changes_from(SessionState()) == ()
+
+
+def test_character_sets_first_then_what_was_and_what_is() -> None:
+    before = DEFAULT_STATE.with_variables({"@a": "1", "sql_mode": "''", "time_zone": "'+00:00'"})
+    after = DEFAULT_STATE.with_charsets("latin1", "latin1_bin", None).with_variables({"sql_mode": "'ANSI'", "@b": "2"})
+    assert after.changes_from(before) == (
+        "SET character_set_client = latin1, collation_connection = latin1_bin, character_set_results = NULL",
+        "SET @a = NULL, SESSION time_zone = DEFAULT, @b = 2, SESSION sql_mode = 'ANSI'",
+    )
