@@ -82,8 +82,12 @@ def differing(one: str, first: Table, other: str, second: Table) -> list[str]:
     if [c.name for c in first.columns] != [c.name for c in second.columns] and not lines:
         lines.append(f"the columns of {one} and {other} stand in another order")
     if first.primary_key != second.primary_key:
-        lines.append(f"the primary key is {first.primary_key} in {one} and {second.primary_key} in {other}")
+        lines.append(f"the primary key is {_key(first)} in {one} and {_key(second)} in {other}")
     return lines
+
+
+def _key(table: Table) -> str:
+    return f"({', '.join(table.primary_key)})" if table.primary_key else "missing"
 
 
 def _shape(column: Column) -> str:

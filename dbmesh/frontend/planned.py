@@ -109,15 +109,15 @@ async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -
             if transaction.ended:
                 session.transaction = None
     if session.transaction_mode == "base" and plan.writes and len(bound.units) > 1 and not plan.kind.is_ddl:
-        return await _alone(session, bound, caller)
+        return await _alone(session, plan, bound, caller)
     return await engine.run(bound, session.generation, caller, None)
 
 
-async def _alone(session: Session, bound: Bound, caller: Caller) -> Outcome:
+async def _alone(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     """One autocommit statement that writes several shards: a saga of its own."""
     own = await ClientTransaction.begin(session, "BEGIN")
     try:
-        outcome = await own.write(bound, caller)
+        outcome = await own.write(plan, bound, caller)
     except BaseException:
         await asyncio.shield(own.abandon())
         raise

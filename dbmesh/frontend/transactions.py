@@ -12,8 +12,9 @@ from dbmesh.backend.pool import Capabilities
 from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
-from dbmesh.errors import MeshError, ParseError
+from dbmesh.errors import MeshError, NotSupported, ParseError
 from dbmesh.plan.model import Bound, Plan
+from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.transaction import ports
 from dbmesh.transaction.local import DEADLOCK, LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
@@ -80,8 +81,13 @@ class ClientTransaction:
     async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement of the transaction."""
         try:
-            if plan.writes and not plan.locks and bound.merge is None:
-                return await self.write(bound, caller)
+            if plan.writes and not plan.locks:
+                return await self.write(plan, bound, caller)
+            if self.saga is not None and plan.locks:
+                raise NotSupported(
+                    "a BASE transaction commits each statement, so SELECT with a locking clause would hold no lock",
+                    "leave the clause out, or use SET dbmesh_transaction='local'",
+                )
             outcome = await engine.run(bound, self.generation, caller, self.local)
         except MeshError as error:
             self._notice(error.errno)
@@ -93,11 +99,12 @@ class ClientTransaction:
         if errno == DEADLOCK or (self.saga is not None and not self.saga.active):
             self.ended = True
 
-    async def write(self, bound: Bound, caller: Caller) -> Outcome:
+    async def write(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement that changes rows on one shard or several: on all of them or on none."""
         if self.local is not None:
             return await engine.run(bound, self.generation, caller, self.local)
         assert self.saga is not None
+        _check_declared(plan, bound, self.generation.rules)
         assert self.session is not None
         result = await self.saga.execute(
             bound.units,
@@ -149,6 +156,19 @@ class ClientTransaction:
     def _local(self) -> LocalTransaction:
         assert self.local is not None
         return self.local
+
+
+def _check_declared(plan: Plan, bound: Bound, rules: MeshRules) -> None:
+    """BASE writes only what the rules declare: everybody else's writes to such tables are prepared for it."""
+    written = {DataNode(unit.data_source, unit.table) for unit in bound.units}
+    for database, name in plan.tables:
+        home = rules.databases.get(database)
+        rule = home.table(name) if home is not None else None
+        if rule is not None and not rule.base and not written.isdisjoint(rule.nodes):
+            raise NotSupported(
+                f"table {name} is not declared for BASE transactions",
+                "write base: true into its rule, or use SET dbmesh_transaction='local'",
+            )
 
 
 def _options(text: str) -> tuple[str, ...]:
