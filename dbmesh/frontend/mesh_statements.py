@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dbmesh.backend.connection import Result
-from dbmesh.errors import MeshError, ParseError
+from dbmesh.errors import MeshError, NotSupported, ParseError
 from dbmesh.frontend import planned, rights
 from dbmesh.frontend.asks import ask
-from dbmesh.plan.explain import explain
+from dbmesh.plan import explain as plan_text
 from dbmesh.plan.model import RouteUnit
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.constants import FieldType
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
 _SHOW = re.compile(r"\s*SHOW\s+MESH\s+(.*?)\s*;?\s*\Z", re.IGNORECASE | re.DOTALL)
+_EXPLAIN = re.compile(
+    r"\s*((?:(?:EXPLAIN|DESCRIBE|DESC)(?:\s+(?:EXTENDED|PARTITIONS|ANALYZE|FORMAT\s*=\s*\w+))*)|ANALYZE(?:\s+FORMAT\s*=\s*\w+)?)"
+    r"\s*\b(.*)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
 _UTF8MB4 = 45
 
 
@@ -105,8 +110,26 @@ async def explain_mesh(session: Session, text: str) -> None:
         for unit in bound.units:
             table_there = await session.generation.catalog.table(unit.data_source, unit.table) if unit.table else None
             undo[unit] = preview(unit.write, table_there) if table_there is not None else ""
-    lines = explain(bound, plan, lambda unit: undo.get(unit, "")).splitlines()
+    lines = plan_text.explain(bound, plan, lambda unit: undo.get(unit, "")).splitlines()
     session.result(table(["EXPLAIN"], [[line] for line in lines]))
+
+
+async def explain(session: Session, text: str) -> None:
+    """A server's EXPLAIN, where one data node runs the whole statement: its plan is then the answer."""
+    match = _EXPLAIN.match(text)
+    if match is None:
+        raise NotSupported(
+            "this form of EXPLAIN", "write EXPLAIN [FORMAT=…] statement, or EXPLAIN FORMAT=MESH statement"
+        )
+    plan, shape = await planned.plan_of(session, match[2])
+    bound = await planned.bind(session, plan, shape)
+    if len(bound.units) != 1 or bound.merge is not None:
+        raise NotSupported(
+            f"{len(bound.units)} data nodes run parts of the statement, each with a plan of its own",
+            "see EXPLAIN FORMAT=MESH for the parts",
+        )
+    [unit] = bound.units
+    session.result(await ask(session, f"{match[1]} {unit.sql}", unit.data_source))
 
 
 async def reload_mesh(session: Session, text: str) -> None:

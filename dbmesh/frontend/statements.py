@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dbmesh.errors import BackendError, NotSupported
 from dbmesh.frontend import shows, variables
 from dbmesh.frontend.asks import ask
-from dbmesh.frontend.mesh_statements import explain_mesh, reload_mesh, show_mesh
+from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
 from dbmesh.sql.classify import StatementKind
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ STATEMENTS: dict[StatementKind, Run] = {
     K.RELEASE: _release,
     K.SHOW: _show,
     K.DESCRIBE: _describe,
+    K.EXPLAIN: explain,
     K.KILL: _kill,
     K.UNLOCK: _unlock,
     K.SHOW_MESH: show_mesh,
@@ -169,6 +170,8 @@ STATEMENTS: dict[StatementKind, Run] = {
     K.GRANT: _refuse("rights live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
     K.REVOKE: _refuse("rights live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
     K.LOAD: _refuse("LOAD DATA is not split by shard", "use INSERT statements of many rows"),
+    K.TABLE_MAINTENANCE: _refuse("table maintenance belongs to one server", "run it on the servers themselves"),
+    K.HELP: _refuse("HELP belongs to one server", "ask a server itself"),
     K.CALL: _refuse("a procedure may touch any table", "run its statements yourself"),
     K.COMPOUND: _refuse("compound statements belong into stored programs", "send the statements one by one"),
     K.DDL_DATABASE: _refuse("logical databases live in the rules", "add a rule file and run RELOAD MESH RULES"),
