@@ -22,7 +22,8 @@ from dbmesh.frontend.sessions import WORKER_IDS
 from dbmesh.rules.loader import load
 from dbmesh.rules.model import Listener, MeshRules
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 10.0  # for statements and transactions under way; then they are rolled back
+STOP_SECONDS = 5.0
 
 _log = logging.getLogger("dbmesh")
 
@@ -104,7 +105,7 @@ async def _serve(directory: Path, rules: MeshRules, sockets: list[socket.socket]
     await frontend.stop_listening()
     await mesh.drain(DRAIN_SECONDS)
     await frontend.close()
-    await mesh.stop(grace=1.0)
+    await mesh.stop(STOP_SECONDS)
     return 0
 
 

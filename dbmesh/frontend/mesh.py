@@ -95,7 +95,9 @@ class Mesh:
                 await self.sessions.emptied()
 
     async def stop(self, grace: float) -> None:
-        """End what runs in the background and close the connections to the servers."""
+        """End what runs in the background, after at most ``grace`` seconds, and close the connections to the servers."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
