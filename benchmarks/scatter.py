@@ -80,7 +80,7 @@ def measure() -> Footprint:
             with slow_reader(mesh) as reader:
                 highest = watch(mesh.pid, reader, seconds=600.0)
                 assert reader.stdout is not None
-                told = json.loads(reader.stdout.read())
+                told = json.loads(reader.stdout.read().splitlines()[-1])
     return Footprint(before, highest, told["rows"], told["seconds"], told["in_order"])
 
 
