@@ -9,6 +9,7 @@ from dbmesh.cli.check import check
 from dbmesh.cli.demo import demo
 from dbmesh.cli.explain import explain
 from dbmesh.cli.serve import serve
+from dbmesh.cli.tx import tx
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,5 +18,5 @@ def main() -> None:
     """One MySQL endpoint over many MySQL and MariaDB servers."""
 
 
-for command in (serve, check, explain, demo):
+for command in (serve, check, explain, demo, tx):
     main.add_command(command)

@@ -165,10 +165,13 @@ def finish(participants: Sequence[str]) -> Steps:
     return Outcome(Kind.OK, state=TxState.COMMITTED)
 
 
-def roll_back(participants: Sequence[str], before: TxState = TxState.ACTIVE, note: str = "") -> Steps:
+def roll_back(
+    participants: Sequence[str], before: TxState = TxState.ACTIVE, note: str = "", rest: TxState | None = None
+) -> Steps:
     """Undo everything. The order is the protection: decide, close every gate, only then read the branches.
 
-    ``participants``: every data source that a statement of the transaction may have reached.
+    ``participants``: every data source that a statement of the transaction may have reached. ``rest``: only a part
+    of them is to be undone now; the state in which the transaction is left for the others' sake.
     """
     if before is not TxState.ROLLING_BACK:
         (reply,) = yield [Decide(before, TxState.ROLLING_BACK, note)]
@@ -178,10 +181,10 @@ def roll_back(participants: Sequence[str], before: TxState = TxState.ACTIVE, not
             return Outcome(Kind.FENCED, state=reply.state)
         if not isinstance(reply, Done | Lost):
             return Outcome(Kind.UNKNOWN, reply.error if isinstance(reply, Unknown | Failed) else None)
-    return (yield from _undo_all(participants))
+    return (yield from _undo_all(participants, rest))
 
 
-def _undo_all(participants: Sequence[str]) -> Steps:
+def _undo_all(participants: Sequence[str], rest: TxState | None) -> Steps:
     reachable, first = yield from _closed(participants)
     replies = yield [ReadBranches(ds) for ds in reachable]
     found: list[tuple[str, int]] = []
@@ -193,6 +196,8 @@ def _undo_all(participants: Sequence[str]) -> Steps:
     outcome = yield from _compensate(_by_data_source(found))
     if first is not None and outcome.kind in (Kind.OK, Kind.PARKED):
         outcome = first
+    if rest is not None and outcome.kind is Kind.OK:
+        outcome = Outcome(Kind.PENDING if rest is TxState.ROLLING_BACK else Kind.PARKED, detail=f"only {participants}")
     return (yield from _conclude(outcome))
 
 
@@ -244,10 +249,16 @@ def _conclude(outcome: Outcome) -> Steps:
     return Outcome(outcome.kind, state=after, detail=outcome.detail)
 
 
-def recover(state: TxState, participants: Sequence[str]) -> Steps:
-    """Bring a transaction that nobody drives any more to its end, from what its decision row says."""
+def recover(state: TxState, participants: Sequence[str], only: Sequence[str] = ()) -> Steps:
+    """Bring a transaction that nobody drives any more to its end, from what its decision row says.
+
+    ``only``: undo it on these data sources and leave the others for later.
+    """
     if state is TxState.COMMITTED:
         return (yield from finish(participants))
     if state in (TxState.ACTIVE, TxState.ROLLING_BACK, TxState.PARKED):
-        return (yield from roll_back(participants, state, "recovered"))
+        if not set(participants) - set(only or participants):
+            return (yield from roll_back(participants, state, "recovered"))
+        rest = TxState.PARKED if state is TxState.PARKED else TxState.ROLLING_BACK
+        return (yield from roll_back(tuple(only), state, "recovered in part", rest))
     return Outcome(Kind.OK, state=state)

@@ -69,6 +69,8 @@ class Lease:
 
     async def give_up(self) -> None:
         """Let others see to what is left at once. Long dead proxies' rows go too."""
+        if self._renewed is None:
+            return
         self._renewed = None
         await self.log.links.execute(
             self.log.data_source,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from dbmesh.errors import MeshError, NotSupported
@@ -35,11 +35,14 @@ T = TypeVar("T")
 class Proxy:
     """What the sagas of one process share. ``start`` once; ``stop`` ends the lease so that others need not wait."""
 
-    def __init__(self, rules: MeshRules, instance: str | None = None) -> None:
+    def __init__(self, rules: MeshRules, instance: str | None = None, create: bool = True) -> None:
+        """``create``: make missing tables; without it nothing is written before it is asked for."""
+        self._create = create
         self.rules: TransactionRules = rules.transaction
         self.instance = instance or new_instance()
         self.links = Links(rules.data_sources)
         self.places: dict[str, Place] = {}
+        self.unreached: dict[str, MeshError] = {}
         self.shards = Shards(self.links, self.places)
         self._log: CoordinatorLog | None = None
         self._lease: Lease | None = None
@@ -90,12 +93,16 @@ class Proxy:
 
     # -- life
 
-    async def start(self) -> None:
+    async def start(self, sweeping: bool = True) -> None:
         """Create missing tables, take the lease, start the sweeper. Servers that are down are tried again later."""
         if self.rules.log is None:
             return
         await self.reach()
-        self._loops = [asyncio.ensure_future(self._renew_forever()), asyncio.ensure_future(self._sweep_forever())]
+        if self._log is not None and self._lease is not None:
+            await self._lease.renew()
+        self._loops = [asyncio.ensure_future(self._renew_forever())]
+        if sweeping:
+            self._loops.append(asyncio.ensure_future(self._sweep_forever()))
 
     async def stop(self, seconds: float = 5.0) -> None:
         """Finish what is under way, as far as that is possible in time, and give the leases up."""
@@ -137,24 +144,33 @@ class Proxy:
         return self.worker.require()
 
     async def reach(self) -> None:
-        """Find or create the tables of servers that have not answered yet, the log's first."""
-        assert self.rules.log is not None
+        """Find or create the tables of servers that have not answered yet, the log's first.
+
+        ``unreached`` says why on which data sources that failed.
+        """
+        if self.rules.log is None:
+            self.require()
+            return
         names = [self.rules.log, *(name for name in self.links.data_sources if name != self.rules.log)]
         for name in names:
             if name not in self.places and name in self.links.data_sources:
                 try:
                     await self._reach_one(name)
+                    self.unreached.pop(name, None)
                 except MeshError as error:
-                    _LOGGER.warning("mesh tables of data source %s: %s", name, error)
+                    if name not in self.unreached and self._create:
+                        _LOGGER.warning("mesh tables of data source %s: %s", name, error)
+                    self.unreached[name] = error
 
     async def _reach_one(self, name: str) -> None:
         async with self.links.link(name) as link:
             is_log = name == self.rules.log
-            place = await prepare_tables(link, self.links.schema(name), self.rules.schema, is_log)
+            place = await prepare_tables(link, self.links.schema(name), self.rules.schema, is_log, self._create)
         if is_log and self._log is None:
             log = CoordinatorLog(self.links, name, place)
             lease = Lease(log, self.instance, self.rules.lease)
-            await lease.renew()
+            if self._create:
+                await lease.renew()
             self._log, self._lease = log, lease
         self.places[name] = place
 
@@ -194,13 +210,16 @@ class Proxy:
         await self._purge()
         return [item for item in found if item is not None]
 
-    async def take_over(self, transaction: GlobalTransaction) -> Outcome | None:
-        """Finish a transaction as its new owner; None when another proxy was quicker."""
+    async def take_over(self, transaction: GlobalTransaction, only: Sequence[str] = ()) -> Outcome | None:
+        """Finish a transaction as its new owner, or undo it on some data sources ``only``.
+
+        None when another proxy was quicker.
+        """
         epoch = await self.log.take(transaction, self.instance)
         if epoch is None:
             return None
         performer = Performer(self.shards, self.log, transaction.gtrid, self.instance, epoch)
-        steps = coordinator.recover(transaction.state, transaction.participants)
+        steps = coordinator.recover(transaction.state, transaction.participants, only)
         outcome: Outcome = await self.spawn(transaction.gtrid, performer.run(steps))
         if outcome.kind is not Kind.PENDING:
             _LOGGER.info("global transaction %s: %s", transaction.gtrid, outcome.state)

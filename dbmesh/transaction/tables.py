@@ -78,8 +78,18 @@ class Place:
         return f"{quoted(self.schema)}.{quoted(self.prefix + table)}"
 
 
-async def prepare_tables(link: Link, own_schema: str, mesh_schema: str, log: bool) -> Place:
-    """Find or create the tables of a data source; with ``log`` the coordinator log's too."""
+class NoTables(MeshError):
+    """ER_NO_SUCH_TABLE: the mesh has not been started on this data source yet."""
+
+    errno = 1146
+    sqlstate = "42S02"
+
+
+async def prepare_tables(link: Link, own_schema: str, mesh_schema: str, log: bool, create: bool = True) -> Place:
+    """Find or create the tables of a data source; with ``log`` the coordinator log's too.
+
+    Raises NoTables when they are missing and must not be created, WrongEngine, errors of the server.
+    """
     wanted = BRANCH_TABLES | (LOG_TABLES if log else {})
     packet = int((await link.execute("SELECT @@max_allowed_packet")).rows[0][0] or 0)
     apart = Place(mesh_schema, "", packet)
@@ -87,6 +97,8 @@ async def prepare_tables(link: Link, own_schema: str, mesh_schema: str, log: boo
     for place in (apart, inside):
         if await _missing(link, place, wanted) == []:
             return place
+    if not create:
+        raise NoTables(f"The mesh has no tables on data source '{link.data_source}' yet")
     try:
         await link.execute(f"CREATE DATABASE IF NOT EXISTS {quoted(mesh_schema)} CHARACTER SET utf8mb4")
         await _create(link, apart, wanted)

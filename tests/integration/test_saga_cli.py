@@ -1,0 +1,158 @@
+"""``dbmesh tx`` on real servers, while no mesh runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dbmesh.sandbox import Server
+from tests.conftest import MakeSchema
+from tests.integration.saga_world import World, delete, rules_of, run, update
+
+TABLE = "CREATE TABLE account (id INT PRIMARY KEY, balance DECIMAL(10,2) NOT NULL, note VARCHAR(20))"
+
+
+@pytest.fixture
+async def world(servers: tuple[Server, Server], make_schema: MakeSchema, tmp_path: Path) -> AsyncIterator[World]:
+    sources = {f"ds_{n}": (server, make_schema(server, f"tx_{n}")) for n, server in enumerate(servers)}
+    for server, _ in sources.values():
+        server.script(["DROP DATABASE IF EXISTS _dbmesh"])
+    world = World(sources, rules_of(sources, lease=25.0))
+    world.everywhere(TABLE, "INSERT INTO account VALUES (1, 100, 'a'), (2, 200, 'it''s')")
+    write_rules(tmp_path, sources)
+    yield world
+    await world.close()
+
+
+def write_rules(folder: Path, sources: dict[str, tuple[Server, str]]) -> None:
+    """Rule files for the world's data sources."""
+    found = {
+        name: {
+            "host": server.host,
+            "port": server.port,
+            "schema": schema,
+            "user": server.account.user,
+            "password": server.account.password,
+        }
+        for name, (server, schema) in sources.items()
+    }
+    mesh = {
+        "listeners": ["127.0.0.1:0"],
+        "users": {"app": {"password": "app", "databases": ["shop"]}},
+        "transaction": {"log": "ds_0", "lease": 30, "sweep": 0.5},
+    }
+    database = {"database": "shop", "data_sources": found, "default_data_source": "ds_0", "tables": {}}
+    (folder / "mesh.yaml").write_text(yaml.safe_dump(mesh))
+    (folder / "shop.yaml").write_text(yaml.safe_dump(database))
+
+
+async def tx(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "dbmesh", "tx", *arguments, "--rules", str(folder),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def listed(folder: Path) -> list[dict[str, Any]]:
+    code, out, err = await tx(folder, "list", "--json")
+    assert (code, err) == (0, "")
+    found: list[dict[str, Any]] = json.loads(out)
+    return found
+
+
+async def test_before_any_mesh_has_run_there_are_no_transactions(world: World, tmp_path: Path) -> None:
+    assert await listed(tmp_path) == []
+    code, _, err = await tx(tmp_path, "show", "dm-nothing")
+    assert (code, err) == (4, "there is no global transaction dm-nothing\n")
+
+
+async def test_a_dead_proxys_transaction_is_rehearsed_and_replayed(world: World, tmp_path: Path) -> None:
+    before = world.dump()
+    proxy = await world.proxy()
+    saga = world.saga(proxy)
+    client = world.client()
+    await run(saga, client, update("ds_0", "account", "balance = balance - 30", "id = 1"))
+    await run(saga, client, delete("ds_1", "account", "id = 2"))
+    during = world.dump()
+    assert [(found["gtrid"], found["state"]) for found in await listed(tmp_path)] == [(saga.gtrid, "ACTIVE")]
+
+    code, out, _ = await tx(tmp_path, "replay", saga.gtrid, "--dry-run")
+    assert code == 0
+    assert "ds_0: would restore seq 1 U `tx_0`.`account` `id` = 1: balance 70.00 → 100.00" in out
+    assert world.dump() == during
+
+    code, _, err = await tx(tmp_path, "replay", saga.gtrid, "--no-wait")
+    assert code == 2
+    assert "lives" in err
+    world.script("UPDATE _dbmesh.proxy SET lease_until = NOW(6) + INTERVAL 1 SECOND")
+    code, out, _ = await tx(tmp_path, "replay", saga.gtrid)  # waits for the lease
+    assert (code, out) == (0, f"{saga.gtrid}: ROLLED_BACK\n")
+    assert world.dump() == before
+    code, out, _ = await tx(tmp_path, "replay", saga.gtrid)
+    assert (code, out) == (0, f"{saga.gtrid}: ROLLED_BACK (nothing to do)\n")
+    code, out, _ = await tx(tmp_path, "show", saga.gtrid, "--json")
+    assert [event["kind"] for event in json.loads(out)["events"]] == ["replay", "replayed"]
+
+
+async def test_reverse_sql_can_be_run_by_hand(world: World, tmp_path: Path) -> None:
+    before = world.dump()
+    proxy = await world.proxy()
+    saga = world.saga(proxy)
+    client = world.client()
+    await run(saga, client, update("ds_0", "account", "note = 'o''clock\\\\', balance = 0"))
+    await run(saga, client, delete("ds_0", "account", "id = 2"))
+    code, out, _ = await tx(tmp_path, "reverse-sql", saga.gtrid, "--ds", "ds_0")
+    assert code == 0
+    assert "UPDATE `tx_0`.`account` SET `balance`=100.00, `note`='a' WHERE `id` = 1 AND `balance`<=>0.00" in out
+    statements = [line.rstrip(";") for line in out.splitlines() if not line.startswith("--")]
+    world.script(*statements)
+    assert world.dump() == before
+    await saga.rollback()
+    assert world.dump() == before
+    world.clean()
+
+
+async def test_a_parked_transaction_is_replayed_after_the_row_was_mended(world: World, tmp_path: Path) -> None:
+    before = world.dump()
+    proxy = await world.proxy()
+    saga = world.saga(proxy)
+    client = world.client()
+    await run(saga, client, update("ds_0", "account", "balance = 1", "id = 1"))
+    world.script("UPDATE account SET balance = 7 WHERE id = 1")
+    with pytest.raises(Exception, match="parked"):
+        await saga.rollback()
+    code, out, _ = await tx(tmp_path, "show", saga.gtrid)
+    assert code == 3
+    assert "was changed by others: balance 1.00 → 7.00" in out
+    assert (await tx(tmp_path, "replay", saga.gtrid, "--dry-run"))[0] == 2
+    assert (await tx(tmp_path, "replay", saga.gtrid))[0] == 3
+    world.script("UPDATE account SET balance = 1 WHERE id = 1")
+    code, out, _ = await tx(tmp_path, "replay", saga.gtrid)
+    assert (code, out) == (0, f"{saga.gtrid}: ROLLED_BACK\n")
+    assert world.dump() == before
+    world.clean()
+
+
+async def test_one_data_source_is_replayed_alone_and_the_rest_later(world: World, tmp_path: Path) -> None:
+    before = world.dump()
+    proxy = await world.proxy()
+    saga = world.saga(proxy)
+    await run(saga, world.client(), delete("ds_0", "account"), delete("ds_1", "account"))
+    assert (await tx(tmp_path, "replay", saga.gtrid, "--branch", "ds_9"))[0] == 4
+    code, out, _ = await tx(tmp_path, "replay", saga.gtrid, "--branch", "ds_1")
+    assert (code, out.split()[1]) == (0, "ROLLING_BACK")
+    assert world.rows("SELECT COUNT(*) FROM account", "ds_0") == [(0,)]
+    assert world.rows("SELECT COUNT(*) FROM account", "ds_1") == [(2,)]
+    assert (await tx(tmp_path, "replay", saga.gtrid))[0] == 0
+    assert world.dump() == before
