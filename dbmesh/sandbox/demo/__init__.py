@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pymysql
 
+from dbmesh.rules.mistakes import RuleErrors
 from dbmesh.sandbox.demo import reading, sagas, writing
 from dbmesh.sandbox.demo.narrator import Mismatch, Narrator
 from dbmesh.sandbox.demo.shop import DATABASE
@@ -42,7 +43,7 @@ def run(rules: Path | None = None, stay: bool | None = None) -> int:
             narrator.console.print(f"\n[bold green]All {narrator.verified} claims verified against the shards.[/]")
             if stay:
                 _stay(scene)
-    except (Mismatch, InstallError, ServerError, pymysql.err.MySQLError) as error:
+    except (Mismatch, InstallError, RuleErrors, ServerError, pymysql.err.MySQLError) as error:
         narrator.fail(f"{type(error).__name__}: {error}")
         return 1
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ class Stage:
         """Show what the mesh makes of a statement."""
         plan = self.mesh.rows(f"EXPLAIN FORMAT=MESH {sql}", database=DATABASE)
         self.narrator.sql("EXPLAIN FORMAT=MESH …")
-        self.narrator.quote("\n".join(str(row[0]) for row in plan))
+        self.narrator.quote("\n".join(_first_of_many([str(row[0]) for row in plan])))
 
     def dbmesh(self, *arguments: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command of the command line with the stage's rules and show its output; the caller judges its code."""
@@ -94,6 +95,14 @@ def stage(narrator: Narrator, rules: Path) -> Iterator[Stage]:
             raise
         finally:
             mesh.close()
+
+
+def _first_of_many(lines: Sequence[str]) -> list[str]:
+    """A plan with the first of its route units only: the others differ in the names of their tables."""
+    units = [line for line in lines if re.match(r"  ds_\d+\.", line)]
+    rest = [f"  … and {len(units) - 1} more"] if len(units) > 1 else []
+    begin = lines.index(units[0]) + 1 if units else len(lines)
+    return [*lines[:begin], *rest, *(line for line in lines[begin:] if line not in units)]
 
 
 def _environment(servers: Sequence[Server]) -> dict[str, str]:
