@@ -31,6 +31,7 @@ from dbmesh.plan.scatter import (
 )
 from dbmesh.rewrite import Edit, LimitSlot, Template
 from dbmesh.route.router import RouteTemplate
+from dbmesh.sql.functions import CLOCK_WITHOUT_PARENTHESES
 from dbmesh.sql.layout import Span, comma_parts
 from dbmesh.sql.tokens import TokenKind
 
@@ -71,6 +72,11 @@ class _Sort:
     item: int | None
     descending: bool
     pad: bytes | None = None
+
+
+def _is_clock(column: exp.Column) -> bool:
+    """UTC_DATE and its like are columns to the parser."""
+    return not column.table and not column.this.quoted and column.name.upper() in CLOCK_WITHOUT_PARENTHESES
 
 
 class _Grouping:
@@ -158,9 +164,10 @@ class _Grouping:
             self._read_bare(item)
 
     def _read_bare(self, item: Item) -> None:
-        if item.star or (not isinstance(item.node, exp.Column) and item.node.find(exp.Column)):
+        columns = [] if item.star else [c for c in item.node.find_all(exp.Column) if not _is_clock(c)]
+        if item.star or (columns and not isinstance(item.node, exp.Column)):
             raise NotSupported("'*' or an expression over columns next to aggregates without GROUP BY")
-        if isinstance(item.node, exp.Column):
+        if columns:
             self.partials.bare(At(item=item.index))
 
     # HAVING
@@ -224,9 +231,7 @@ class _Grouping:
 
     async def _sorted_by_aggregate(self, call: AggregateCall, own: At | None, descending: bool) -> _Sort:
         partial = await self.partials.of(call, own)
-        if partial.type is not None and partial.type.type in ("float", "json"):
-            raise NotSupported(f"ORDER BY {call.name} of a {partial.type.type.upper()} over several data nodes")
-        return _Sort(partial.compared, None, None, descending)
+        return _Sort(self.partials.sortable(partial), None, None, descending)
 
     async def _sorted_by_expression(self, key: Key, node: exp.Expr, pieces: Pieces) -> _Sort:
         column = self.types.of(pieces)

@@ -69,6 +69,17 @@ class Partials:
             self._check_distinct(call)
         return sum_at, count_at
 
+    def sortable(self, partial: Partial) -> Compared:
+        """The aggregate as a sort key: a weight string must become the whole group's, too."""
+        kind = "" if partial.type is None else partial.type.type
+        if kind in ("float", "json", "enum", "set"):
+            name = partial.kind.value.upper()
+            raise NotSupported(f"ORDER BY {name} of a value of type {kind.upper()} over several data nodes")
+        if partial.key is not None:
+            at = partial.key.place
+            self._found.setdefault(at, Partial(partial.kind, at, partial.key, key=partial.key))
+        return partial.compared
+
     def bare(self, at: At) -> None:
         """A column without GROUP BY: its value in some row."""
         count = self._derived.add(("COUNT(*)",))

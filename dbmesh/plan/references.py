@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from sqlglot import exp
 
@@ -62,11 +63,12 @@ def table_names(targets: Iterable[Target]) -> tuple[TableName, ...]:
 
 def table_edits(blocks: Blocks) -> list[Edit]:
     """Actual tables under their logical names (or aliases), so that qualified columns and metadata stay as they are."""
-    edits = [
-        Edit(*r.span, (TableSlot(r.index, None if r.has_alias else r.name),))
-        for r in blocks.references
-        if not is_system(r)
-    ]
+    pairs = pairwise(blocks.statement.tokens)
+    bare = {after.start for word, after in pairs if word.upper == "TABLE"}  # TABLE t knows no alias
+    edits = []
+    for r in blocks.references:
+        alias = None if r.has_alias or r.span[0] in bare else r.name
+        edits.append(Edit(*r.span, (TableSlot(r.index, alias),)))
     return edits + _database_edits(blocks.statement.tree)
 
 

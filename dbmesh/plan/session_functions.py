@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dbmesh.errors import NotSupported
-from dbmesh.rewrite import Edit, SessionValue, quoted
+from dbmesh.rewrite import Edit, Piece, SessionValue, quoted
 from dbmesh.sql.functions import REFUSED, SESSION_VALUE
 from dbmesh.sql.layout import Span, select_layouts
 from dbmesh.sql.statement import Statement
 from dbmesh.sql.tokens import Token, TokenKind
+
+# A number in their place would be an INT in the result's column definitions.
+_BIGINTS = {
+    "LAST_INSERT_ID": ("(", "|0)"),
+    "FOUND_ROWS": ("COALESCE(", ", 9223372036854775807)"),
+    "ROW_COUNT": ("COALESCE(", ", 9223372036854775807)"),
+}
 
 
 def check_functions(tokens: Sequence[Token]) -> None:
@@ -47,8 +54,12 @@ def value_edits(tokens: Sequence[Token], found: Iterable[Span]) -> list[Edit]:
     """The values of the session functions at ``found`` in their place."""
     edits = []
     for span in found:
-        value = SessionValue(SESSION_VALUE[tokens[span.first].upper])
-        edits.append(Edit(tokens[span.first].start, tokens[span.last - 1].end, (value,)))
+        name = tokens[span.first].upper
+        value: tuple[Piece, ...] = (SessionValue(SESSION_VALUE[name]),)
+        if name in _BIGINTS:
+            before, after = _BIGINTS[name]
+            value = (before, *value, after)
+        edits.append(Edit(tokens[span.first].start, tokens[span.last - 1].end, value))
     return edits
 
 
