@@ -174,8 +174,8 @@ class ClientConnection(asyncio.Protocol):
         self._busy = False
         self._source = None
         self._relayed = False
+        self._framer.expected = 0
         if not self._pumping and not self._closed:
-            self._framer.expected = 0
             self._pump()
 
     def close(self) -> None:
@@ -230,7 +230,6 @@ class ClientConnection(asyncio.Protocol):
         framer = self._framer
         try:
             while not self._busy and not self._slow and not self._transport.is_closing():
-                framer.expected = 0
                 payload = framer.next()
                 if payload is None:
                     break
