@@ -35,6 +35,7 @@ class ExampleCall:
     """``plan.model.Call`` with example values."""
 
     strict = True
+    zero_asks = True
 
     def __init__(self, database: str | None) -> None:
         self._database = database

@@ -22,6 +22,10 @@ class SessionCall:
     def strict(self) -> bool:
         return self._session.settings.strict
 
+    @property
+    def zero_asks(self) -> bool:
+        return self._session.settings.zero_asks
+
     def session_value(self, name: str) -> str:
         """SQL text of a session function's value."""
         session = self._session

@@ -80,6 +80,12 @@ class Settings:
         mode = dict(self.state.variables).get("sql_mode")
         return mode is None or "STRICT_" in mode.upper() or "TRADITIONAL" in mode.upper()
 
+    @property
+    def zero_asks(self) -> bool:
+        """Whether 0 in an AUTO_INCREMENT column asks for a number."""
+        mode = dict(self.state.variables).get("sql_mode")
+        return mode is None or "NO_AUTO_VALUE_ON_ZERO" not in mode.upper()
+
     def carry(self, name: str, literal: str | None) -> Settings:
         """Have a variable on every backend; None: as the server has it. User variables begin with '@'."""
         return replace(self, state=self.state.with_variables({name: literal}))

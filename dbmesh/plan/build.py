@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dbmesh.errors import NotSupported
+from dbmesh.plan.insert import plan_insert
 from dbmesh.plan.model import Plan, Scope
 from dbmesh.plan.read import plan_select
 from dbmesh.plan.session_functions import check_functions
@@ -12,6 +13,7 @@ from dbmesh.sql.fingerprint import Fingerprint
 from dbmesh.sql.statement import Unparsed, parse
 
 _READS = frozenset({StatementKind.SELECT, StatementKind.WITH, StatementKind.VALUES, StatementKind.TABLE})
+_INSERTS = frozenset({StatementKind.INSERT, StatementKind.REPLACE})
 
 
 async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
@@ -21,6 +23,8 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
     """
     kind = classify(text)
     try:
+        if kind in _INSERTS:
+            return await plan_insert(text, scope)
         statement = parse(text)
     except Unparsed as problem:
         return plan_unread(text, scope, str(problem))

@@ -86,6 +86,10 @@ class Call(Protocol):
     def strict(self) -> bool:
         """Whether sql_mode is strict: a value that a column cannot hold is an error."""
 
+    @property
+    def zero_asks(self) -> bool:
+        """Whether 0 in a numbered column asks for a number: sql_mode has no NO_AUTO_VALUE_ON_ZERO."""
+
     def session_value(self, name: str) -> str:
         """SQL text of a session function: DATABASE, LAST_INSERT_ID, CONNECTION_ID, USER, CURRENT_USER, FOUND_ROWS,
         ROW_COUNT; TIMESTAMP: this statement's time in seconds since 1970 UTC, with six digits behind the point

@@ -1,0 +1,244 @@
+"""INSERT … VALUES bound: which row goes to which data node, and the statement that each node gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dbmesh.errors import MeshError, NotSupported
+from dbmesh.plan.insert_rows import Filling, Given, Row
+from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Write
+from dbmesh.rewrite import Template, quoted
+from dbmesh.route.key_numbers import INTEGER_TYPES
+from dbmesh.route.keys import stored_value
+from dbmesh.rules.model import DataNode, KeyValue, ShardedTable
+from dbmesh.schema import Column
+
+_MISSING = frozenset({"NULL", "DEFAULT"})
+
+
+class Placed(NamedTuple):
+    """A row on its data node, with the SQL text of its generated key if it gets one."""
+
+    row: Row
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The statement around its rows. ``whole``: all of it as the client wrote it, for when its rows stay as they are.
+
+    ``names``: the columns that the rows give, added ones last; () where the text has no list and no server was asked.
+    ``recorded``: BASE can take images of it.
+    """
+
+    head: Template
+    tail: Template
+    whole: Template
+    names: tuple[str, ...]
+    rows: int
+    ignore: bool
+    replace: bool
+    on_duplicate: bool
+    recorded: bool
+
+    def unit(self, node: DataNode, placed: Sequence[Placed], extended: bool, filling: Filling) -> RouteUnit:
+        """The statement for one data node. ``extended``: the mesh has added columns to it."""
+        literals, _, call = filling
+        if extended or len(placed) < self.rows or any(key is not None for _, key in placed):
+            rows = ", ".join([row.shape.text(filling, row.first, key) for row, key in placed])
+            head = self.head.render(literals, (node.table,), call.session_value)
+            sql = head + rows + self.tail.render(literals, (node.table,), call.session_value)
+        else:
+            sql = self.whole.render(literals, (node.table,), call.session_value)
+        return RouteUnit(node.data_source, node.table, sql, self._write(node, placed, sql, filling))
+
+    def _write(self, node: DataNode, placed: Sequence[Placed], sql: str, filling: Filling) -> Write | None:
+        if not self.recorded:
+            return None
+        return Write(
+            "I",
+            node.table,
+            quoted(node.table),
+            sql,
+            insert_columns=self.names,
+            insert_rows=tuple([row.shape.value_texts(filling, row.first, key) for row, key in placed]),
+            ignore=self.ignore,
+            replace=self.replace,
+            on_duplicate=self.on_duplicate,
+        )
+
+
+class Numbering(NamedTuple):
+    """The column whose missing values are made: by the mesh (``generated``) or by a server's AUTO_INCREMENT.
+
+    ``place``: its index among the given columns, -1 when it is left out. ``told``: the server's OK packet says which
+    number was used, as it must where a row may turn out to be a duplicate.
+    """
+
+    column: str
+    place: int
+    generated: bool
+    schema: Column | None
+    told: bool
+
+    def misses(self, given: Given, literals: Sequence[str], first: int, zero_counts: bool) -> bool:
+        """Whether a row asks for a number. ``zero_counts``: 0 asks, too (sql_mode without NO_AUTO_VALUE_ON_ZERO)."""
+        if given.word:
+            return given.word in _MISSING or (given.word == "FALSE" and zero_counts)
+        if given.literal is None:
+            raise NotSupported(
+                f"an expression as the value of column '{self.column}'", "give a literal, NULL or DEFAULT"
+            )
+        token = literals[first + given.literal]
+        if not zero_counts or not self._numeric:
+            return False
+        if token.isdigit():
+            return not token.strip("0")
+        return stored_value(token, given.negative, self.schema, strict=False) == 0
+
+    @property
+    def _numeric(self) -> bool:
+        return self.schema is None or self.schema.type in INTEGER_TYPES
+
+
+@dataclass(kw_only=True)
+class CopiesInsert(Plan):
+    """One statement for every node of a table that is whole wherever it is; all but one node's answers are left out.
+
+    ``numbering``: the AUTO_INCREMENT column of a table with several copies: each server would count for itself.
+    """
+
+    nodes: tuple[DataNode, ...]
+    parts: Parts
+    rows: tuple[Row, ...]
+    extended: bool = False
+    numbering: Numbering | None = None
+    text: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) == 1 and not self.extended:
+            self.text = self.parts.whole.format_for([self.nodes[0].table])
+
+    def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
+        return None if self.text is None else (self.nodes[0].data_source, self.text % literals)
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        constants = tuple(literals)
+        if self.numbering is not None and len(self.nodes) > 1:
+            self._check_numbers(self.numbering, constants, call)
+        placed = [Placed(row, None) for row in self.rows]
+        units = tuple(
+            self.parts.unit(node, placed, self.extended, Filling(constants, node.table, call)) for node in self.nodes
+        )
+        kind = RouteKind.SINGLE if len(units) == 1 else RouteKind.BROADCAST
+        return Bound(self.kind, kind, units, affected="sum" if len(units) == 1 else "first")
+
+    def _check_numbers(self, numbering: Numbering, literals: tuple[str, ...], call: Call) -> None:
+        for shape, first in self.rows:
+            if shape.numbered is not None and numbering.misses(shape.numbered, literals, first, call.zero_asks):
+                raise NotSupported(
+                    f"an AUTO_INCREMENT value for '{numbering.column}' in a broadcast table: each copy would count "
+                    "for itself",
+                    f"give '{numbering.column}' a value",
+                )
+
+
+@dataclass(kw_only=True)
+class ShardedInsert(Plan):
+    """``columns``: the sharding key's, None offline. ``apart``: why the rows must stay together, if they must."""
+
+    table: ShardedTable
+    columns: tuple[Column | None, ...]
+    parts: Parts
+    rows: tuple[Row, ...]
+    extended: bool = False
+    numbering: Numbering | None = None
+    apart: NotSupported | None = None
+    texts: tuple[tuple[str, str], ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.rows) == 1 and not self.extended:
+            texts = [(node.data_source, self.parts.whole.format_for([node.table])) for node in self.table.nodes]
+            complete = tuple((data_source, text) for data_source, text in texts if text is not None)
+            self.texts = complete if len(complete) == len(texts) else ()
+
+    def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
+        if not self.texts:
+            return None
+        [(shape, first)] = self.rows
+        try:
+            if shape.numbered is not None and self.numbering is not None:  # noqa: SIM102 - the hot case reads first
+                if self.numbering.misses(shape.numbered, literals, first, True):
+                    return None
+            data_source, text = self.texts[self.table.node_for(self._key(self.rows[0], literals, None, False))]
+        except MeshError:
+            return None
+        return data_source, text % literals
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        constants = tuple(literals)
+        placed: dict[int, list[Placed]] = {}
+        first_id: int | None = None
+        for row in self.rows:
+            missing = self._misses(row, constants, call)
+            key: str | None = None
+            if missing and self.numbering is not None and self.numbering.generated:
+                made = call.next_key(self.table.name)
+                key = str(made) if isinstance(made, int) else f"'{made}'"
+                first_id = made if first_id is None and isinstance(made, int) else first_id
+            placed.setdefault(self._home(row, constants, key, missing, call.strict), []).append(Placed(row, key))
+        if len(placed) > 1 and self.apart is not None:
+            raise self.apart
+        nodes = self.table.nodes
+        units = tuple(
+            self.parts.unit(nodes[at], rows, self.extended, Filling(constants, nodes[at].table, call))
+            for at, rows in sorted(placed.items())
+        )
+        told = self.numbering is not None and self.numbering.told
+        return Bound(self.kind, self._kind(len(units)), units, last_insert_id=None if told else first_id)
+
+    def _kind(self, units: int) -> RouteKind:
+        if units == 1:
+            return RouteKind.SINGLE
+        return RouteKind.SCATTER if units == len(self.table.nodes) else RouteKind.MULTI
+
+    def _misses(self, row: Row, literals: tuple[str, ...], call: Call) -> bool:
+        numbering, given = self.numbering, row.shape.numbered
+        if numbering is None or given is None or not numbering.misses(given, literals, row.first, call.zero_asks):
+            return False
+        if not numbering.generated and len(self.table.nodes) > 1:
+            raise NotSupported(
+                f"an AUTO_INCREMENT value for '{numbering.column}' of the sharded table '{self.table.name}': each data "
+                "node would count for itself",
+                f"configure a key generator for it or give '{numbering.column}' a value",
+            )
+        return True
+
+    def _home(self, row: Row, literals: tuple[str, ...], key: str | None, missing: bool, strict: bool) -> int:
+        if missing and key is None:
+            return 0  # a server numbers the row, and there is only one
+        return self.table.node_for(self._key(row, literals, key, strict and not self.parts.ignore))
+
+    def _key(self, row: Row, literals: tuple[str, ...], key: str | None, strict: bool) -> tuple[KeyValue, ...]:
+        values: list[KeyValue] = []
+        for name, column, given in zip(self.table.key_columns, self.columns, row.shape.keys, strict=True):
+            if key is not None and self.numbering is not None and self.numbering.column.lower() == name:
+                values.append(stored_value(key, False, column, strict))
+            elif given.literal is not None:
+                values.append(stored_value(literals[row.first + given.literal], given.negative, column, strict))
+            elif given.word:
+                values.append(_of_word(name, column, given.word, strict))
+            else:
+                raise NotSupported(f"an expression as the value of the sharding key column '{name}'", "give a literal")
+        return tuple(values)
+
+
+def _of_word(name: str, column: Column | None, word: str, strict: bool) -> KeyValue:
+    if word != "DEFAULT":
+        return stored_value(word, False, column, strict)
+    if column is None:
+        raise NotSupported(f"the default of the sharding key column '{name}' while no server can be asked")
+    text = column.default or "NULL"
+    return stored_value(text.removeprefix("-"), text.startswith("-"), column, strict)
