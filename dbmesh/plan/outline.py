@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlglot import exp
 
@@ -157,16 +158,14 @@ class Outline:
 
 def check_scattered(tokens: Sequence[Token]) -> None:
     """Refuse functions that would not give on every data node what one server would give once."""
+    if any(before.text == ")" and word.upper == "OVER" for before, word in pairwise(tokens)):
+        raise NotSupported("a window function over several data nodes", "restrict the statement to one sharding key")
     for at in range(len(tokens) - 1):
         token = tokens[at]
         if tokens[at + 1].text != "(":
-            if token.upper == "OVER":
-                raise NotSupported("a window function over several data nodes")
             continue
         name = token.upper
         stored = token.kind is TokenKind.NAME or (at > 0 and tokens[at - 1].text == "." and token.is_name)
-        if name == "OVER":
-            raise NotSupported("a window function over several data nodes")
         if name in VOLATILE:
             raise NotSupported(f"{name}() on several data nodes: each would give a value of its own")
         known = name in SCALAR or name in AGGREGATES or name in CLOCK or name in SESSION or name in NOT_FUNCTIONS
@@ -204,8 +203,8 @@ def _top(blocks: Blocks) -> tuple[exp.Select, Block, SelectLayout]:
         raise NotSupported("this form of SELECT over several data nodes")
     if len(layout.items) != len(tree.expressions) or bool(tree.args.get("distinct")) != layout.distinct:
         raise NotSupported("this form of SELECT over several data nodes")
-    if "WINDOW" in layout.clauses or blocks.statement.traps & {"adjacent strings"}:
-        raise NotSupported("WINDOW, or adjacent string literals, over several data nodes")
+    if "WINDOW" in layout.clauses:
+        raise NotSupported("WINDOW over several data nodes")
     return tree, block, layout
 
 

@@ -46,12 +46,14 @@ class Partials:
         self._derived = derived
         self._types = types
         self._found: dict[At, Partial] = {}
+        self._places: dict[Pieces, At] = {}
         self.distinct: AggregateCall | None = None
 
     async def of(self, call: AggregateCall, own: At | None = None) -> Partial:
         """The aggregate of a call. ``own``: the select item that it is."""
         pieces = self._outline.pieces(call.span)
-        at = self._derived.add(pieces) if own is None else own
+        at = self._places.get(pieces) or self._derived.add(pieces) if own is None else own
+        self._places.setdefault(pieces, at)
         if at in self._found:
             return self._found[at]
         if call.distinct:
