@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
-from dbmesh.errors import BackendError, BackendLost
+from dbmesh.errors import BackendError, BackendLost, NotSupported
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
 from dbmesh.protocol.failures import ProtocolError
@@ -42,7 +42,13 @@ class Result:
 
 
 class RelaySink(Protocol):
-    """Where a relayed response goes. All are called from the event loop's callbacks, ``relay_begun`` from `relay`."""
+    """Where a relayed response goes. All are called from the event loop's callbacks, ``relay_begun`` from `relay`.
+
+    ``first_sequence``: the sequence id that the response's first packet must have, since none is renumbered.
+    """
+
+    @property
+    def first_sequence(self) -> int: ...
 
     def relay_begun(self, connection: Connection) -> None: ...
 
@@ -132,6 +138,8 @@ class Connection(asyncio.Protocol):
         """Send a command packet and pass the response to ``sink``. Raises BackendLost when nothing was sent."""
         if self._reader is not None or self._sink is not None or self._transport.is_closing():
             raise self._not_sent()
+        if len(packet) > MAX_PAYLOAD or sink.first_sequence != 1:
+            _check_numbering(packet, sink)
         self.tracker.reset()
         self._sink = sink
         sink.relay_begun(self)
@@ -163,6 +171,7 @@ class Connection(asyncio.Protocol):
         result = Result(stream.columns, rows, ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
         while not stream.reader.ended:
             stream.reader.next_set()
+            self._settle(stream.reader)
             while await stream.next_batch() is not None:
                 pass
         return result
@@ -279,14 +288,19 @@ class Connection(asyncio.Protocol):
             self._fail(True, error.message)
             return
         if reader.ended:
-            self._reader = None
-            self.status = reader.ok.status if reader.ok else self.status
-            if reader.surplus:
-                self._unasked(b"")
+            self._settle(reader)
         elif reader.buffered > HIGH_WATER:
             self.pause_reading()
         if reader.set_ended or reader.columns is not None:
             self._wake()
+
+    def _settle(self, reader: ResultReader) -> None:
+        """When the whole response has come, the connection is idle, whoever still looks at its rows."""
+        if reader.ended and self._reader is reader:
+            self._reader = None
+            self.status = reader.ok.status if reader.ok else self.status
+            if reader.surplus:
+                self._unasked(b"")
 
     def _unasked(self, data: bytes) -> None:
         # MySQL says why it closes an idle connection (4031) before it does.
@@ -294,6 +308,10 @@ class Connection(asyncio.Protocol):
         if len(data) > 6 and data[4] == 0xFF:
             why = parse_err(data[4:]).message
         self._fail(False, why)
+
+    def eof_received(self) -> None:
+        # At once, not with `connection_lost`: until that is called somebody could still take it as idle.
+        self._fail(self.busy, "the server closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(self.busy, str(exc) if exc else "the server closed the connection")
@@ -381,6 +399,15 @@ class RowStream:
         """Forget the rest. Unless all of it had come, the connection is lost with it and the server's work ends."""
         if not self.reader.ended:
             self._connection.abandon()
+
+
+def _check_numbering(packet: bytes, sink: RelaySink) -> None:
+    """A server numbers its answer on from the packets of the command; rewriting may have changed how many they are."""
+    if len(packet) // (MAX_PAYLOAD + 4) + 1 & 0xFF != sink.first_sequence:
+        raise NotSupported(
+            "its text passes a multiple of 16 MiB when the names of actual tables are written into it",
+            "make the statement a little shorter or longer",
+        )
 
 
 def _backend_error(err: Err) -> BackendError:

@@ -120,6 +120,7 @@ class Login(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "set_write_buffer_limits")
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._host = _host(transport)
+        _keep_alive(transport)
         self._timer = asyncio.get_running_loop().call_later(self._time_limit, self._transport.abort)
         greeting = Greeting(
             self._door.server_version,
@@ -218,6 +219,13 @@ class Login(asyncio.BufferedProtocol):
         on_ended, self._on_ended = self._on_ended, None
         if on_ended is not None:
             on_ended(connection)
+
+
+def _keep_alive(transport: asyncio.BaseTransport) -> None:
+    """A client whose machine has gone is noticed, if late."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def _host(transport: asyncio.BaseTransport) -> str:

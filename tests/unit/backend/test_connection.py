@@ -12,7 +12,7 @@ from dbmesh.backend.cluster import Cluster
 from dbmesh.backend.connection import HIGH_WATER, Connection, RowStream
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState, interned
-from dbmesh.errors import BackendError, BackendLost
+from dbmesh.errors import BackendError, BackendLost, NotSupported
 from dbmesh.protocol.constants import Status
 from dbmesh.protocol.framing import Framer, frame
 from dbmesh.sandbox import Server
@@ -22,6 +22,7 @@ class Recorder:
     """A sink that keeps what it gets."""
 
     def __init__(self) -> None:
+        self.first_sequence = 1
         self.data = b""
         self.ended = asyncio.get_running_loop().create_future()
         self.chunks = 0
@@ -109,10 +110,21 @@ async def test_twenty_mebibytes_there_and_back(cluster: Cluster) -> None:
     text = b"a" * (20 << 20)
     assert (await connection.execute(b"SELECT '" + text + b"', 1")).rows == [[text, b"1"]]
     sink = Recorder()
-    connection.relay(frame(b"\x03SELECT '" + text + b"'", 0), sink)
+    packet = frame(b"\x03SELECT '" + text + b"'", 0)
+    with pytest.raises(NotSupported):
+        connection.relay(packet, sink)
+    sink.first_sequence = 2
+    connection.relay(packet, sink)
     await sink.ended
     assert connection.tracker.rows == 1
     cluster.release(connection)
+
+
+async def test_several_result_sets_give_the_first_and_leave_the_connection_idle(connection: Connection) -> None:
+    await connection.execute("CREATE OR REPLACE PROCEDURE two() BEGIN SELECT 1; SELECT 2 FROM seq_1_to_5000; END")
+    for _ in range(2):
+        assert (await connection.execute("CALL two()")).rows == [[b"1"]]
+        assert not connection.busy
 
 
 async def test_status_flags_follow_the_transaction(connection: Connection) -> None:
