@@ -124,7 +124,7 @@ class Session:
             self._relaying = None
             if not waiting.done():
                 waiting.set_result(outcome)
-        elif outcome.warnings:
+        elif outcome.warnings or outcome.errno:
             self._start(self._finish_with_warnings(connection, outcome))
         else:
             self.diagnostics.remember(outcome)
@@ -331,7 +331,7 @@ class Session:
                 self._relaying = None
                 connection.abandon()
                 raise
-        if outcome.warnings:
+        if outcome.warnings or outcome.errno:
             outcome.warning_rows = (await connection.execute("SHOW WARNINGS")).rows
         return outcome
 

@@ -233,6 +233,12 @@ def test_show_warnings_tells_of_a_scattered_statement(execute: Execute) -> None:
     assert execute("SHOW COUNT(*) WARNINGS") == [(2,)]
 
 
+def test_show_warnings_tells_of_an_error_that_a_server_sent(execute: Execute) -> None:
+    with pytest.raises(pymysql.Error):
+        execute("SELECT no_such_column FROM diary")
+    assert [row[:2] for row in execute("SHOW ERRORS")] == [("Error", 1054)]
+
+
 def test_the_administrator_sees_the_mesh(town: Town) -> None:
     with closing(town.connect("admin")) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW MESH POOLS")
