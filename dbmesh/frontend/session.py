@@ -37,7 +37,7 @@ from dbmesh.frontend.variables import Settings
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.commands import InitDb, Ping, Request, ResetConnection, SetOption, Statistics
-from dbmesh.protocol.constants import Status
+from dbmesh.protocol.constants import MAX_PAYLOAD, Status
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.lenenc import encode_int
 from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
@@ -103,8 +103,9 @@ class Session:
         self._cluster = cluster
         try:
             connection.relay(frame(b"\x03" + sql.encode(self._encoding, "surrogateescape"), 0), self.client)
-        except BackendLost:
-            cluster.release(connection, reusable=False)
+        except MeshError:
+            # closed meanwhile, or a text that is too long for the client's sequence ids: the slow path tells
+            cluster.release(connection)
             return False
         return True
 
@@ -320,7 +321,7 @@ class Session:
         """``engine.caller.Caller.relay``. Where the backend's own numbers or flags would be wrong, the mesh answers."""
         if last_insert_id is not None:
             outcome = outcome_of(await connection.execute(sql), last_insert_id)
-        elif self.client.first_sequence != 1 or (self.transaction is not None and self.transaction.saga is not None):
+        elif self._must_translate(len(sql)):
             outcome = await self._translate(connection, sql)
         else:
             self._relaying = asyncio.get_running_loop().create_future()
@@ -334,6 +335,12 @@ class Session:
         if outcome.warnings or outcome.errno:
             outcome.warning_rows = (await connection.execute("SHOW WARNINGS")).rows
         return outcome
+
+    def _must_translate(self, length: int) -> bool:
+        """Whether the backend's status flags or sequence ids are not the client's: a saga's reads run in autocommit,
+        and a text that crosses 16 MiB only after its rewriting is numbered otherwise."""
+        in_saga = self.transaction is not None and self.transaction.saga is not None
+        return in_saga or ((length + 1) // MAX_PAYLOAD + 1) & 0xFF != self.client.first_sequence
 
     async def _translate(self, connection: Connection, sql: bytes) -> Outcome:
         """Rows pass undecoded, but the status flags and sequence ids are the mesh's."""
