@@ -27,7 +27,7 @@ _INTEGERS = frozenset((
 ))  # fmt: skip
 _DECIMALS = frozenset((FieldType.DECIMAL, FieldType.NEWDECIMAL))
 _AS_TEXT = frozenset((FieldType.DATE, FieldType.NEWDATE, FieldType.DATETIME, FieldType.BIT, FieldType.NULL))
-_BINARY_STRINGS = frozenset((
+STRING_TYPES = frozenset((
     FieldType.VARCHAR, FieldType.VAR_STRING, FieldType.STRING, FieldType.TINY_BLOB, FieldType.BLOB,
     FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB,
 ))  # fmt: skip
@@ -67,7 +67,7 @@ def _number(column: ColumnDefinition) -> Callable[[bytes], Any] | None:
 
 def _is_binary_string(column: ColumnDefinition) -> bool:
     return (
-        column.type in _BINARY_STRINGS
+        column.type in STRING_TYPES
         and column.charset == Collation.BINARY
         and not column.flags & (FieldFlag.ENUM | FieldFlag.SET)
     )

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from dbmesh.errors import NotSupported
 from dbmesh.merge.arithmetic import NOT_FIXED
+from dbmesh.merge.key import STRING_TYPES
 from dbmesh.merge.spec import Input
 from dbmesh.protocol import Collation, ColumnDefinition, FieldFlag, FieldType
 
@@ -14,10 +15,6 @@ Literal: TypeAlias = Callable[[bytes | None], str]
 
 _INTEGERS = frozenset((FieldType.TINY, FieldType.SHORT, FieldType.INT24, FieldType.LONG, FieldType.LONGLONG))
 _DECIMALS = frozenset((FieldType.DECIMAL, FieldType.NEWDECIMAL))
-_STRINGS = frozenset((
-    FieldType.VARCHAR, FieldType.VAR_STRING, FieldType.STRING, FieldType.TINY_BLOB, FieldType.BLOB,
-    FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB,
-))  # fmt: skip
 _NOT_THE_VALUE = FieldFlag.ENUM | FieldFlag.SET
 
 # The collations in which a server labels the strings it converted for the client (character_set_results).
@@ -48,7 +45,7 @@ def literal(wanted: Input, column: ColumnDefinition) -> Literal:
         return _date(f"DATETIME({_fraction(column)})")
     if column.type == FieldType.TIME:
         return _cast(f"TIME({_fraction(column)})", "'{}'")
-    if column.type in _STRINGS and not column.flags & _NOT_THE_VALUE:
+    if column.type in STRING_TYPES and not column.flags & _NOT_THE_VALUE:
         return _string(wanted, column)
     raise NotSupported(
         f"column '{column.name.decode('utf-8', 'replace')}' of this type is used in an expression over aggregates"

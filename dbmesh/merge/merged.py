@@ -8,7 +8,7 @@ from dbmesh.errors import MeshError
 from dbmesh.merge.event import Columns, Event, Need, Reply, Rows
 from dbmesh.merge.finish import Finishing
 from dbmesh.merge.group import Distinct, Grouping
-from dbmesh.merge.key import KeyReader, cut
+from dbmesh.merge.key import STRING_TYPES, KeyReader, cut
 from dbmesh.merge.order import Pairs, in_order, one_after_another
 from dbmesh.merge.sort import Budget, Seen, Sorting
 from dbmesh.merge.spec import MergeSpec
@@ -54,7 +54,8 @@ def check_alike(columns: Sequence[ColumnDefinition], others: Sequence[ColumnDefi
 
 
 def _kinds(columns: Sequence[ColumnDefinition]) -> list[tuple[int, int, int, int]]:
-    return [(c.type, c.decimals, c.charset, c.flags & _KIND_FLAGS) for c in columns]
+    """Decimals of a string say nothing: MariaDB sends 39 or 0, as its optimiser took a temporary table or not."""
+    return [(c.type, 0 if c.type in STRING_TYPES else c.decimals, c.charset, c.flags & _KIND_FLAGS) for c in columns]
 
 
 def _common(streams: Sequence[Sequence[ColumnDefinition]]) -> list[ColumnDefinition]:

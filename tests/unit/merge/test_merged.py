@@ -191,6 +191,11 @@ def test_streams_with_other_columns_are_an_error(run_merge: Any) -> None:
         run_merge(MergeSpec(), ([ID], []), ([ID, ID], []))
 
 
+def test_decimals_of_a_string_make_no_other_column(run_merge: Any) -> None:
+    sorted_in_memory = ColumnDefinition(b"name", FieldType.VAR_STRING, 63, 40, 0, 39)
+    assert run_merge(MergeSpec(), ([NAME], [(b"a",)]), ([sorted_in_memory], [(b"b",)])).rows == [(b"a",), (b"b",)]
+
+
 def test_the_widest_of_the_streams_columns_is_announced(run_merge: Any) -> None:
     wide = ColumnDefinition(b"name", FieldType.VAR_STRING, 63, 80)
     assert run_merge(MergeSpec(), ([NAME], []), ([wide], [])).columns == [wide]
