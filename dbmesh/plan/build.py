@@ -8,12 +8,14 @@ from dbmesh.plan.model import Plan, Scope
 from dbmesh.plan.read import plan_select
 from dbmesh.plan.session_functions import check_functions
 from dbmesh.plan.unread import plan_unread
+from dbmesh.plan.write import plan_write
 from dbmesh.sql.classify import StatementKind, classify
 from dbmesh.sql.fingerprint import Fingerprint
 from dbmesh.sql.statement import Unparsed, parse
 
 _READS = frozenset({StatementKind.SELECT, StatementKind.WITH, StatementKind.VALUES, StatementKind.TABLE})
 _INSERTS = frozenset({StatementKind.INSERT, StatementKind.REPLACE})
+_WRITES = frozenset({StatementKind.UPDATE, StatementKind.DELETE})
 
 
 async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
@@ -25,6 +27,8 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
     try:
         if kind in _INSERTS:
             return await plan_insert(text, scope)
+        if kind in _WRITES:
+            return await plan_write(text, scope)
         statement = parse(text)
     except Unparsed as problem:
         return plan_unread(text, scope, str(problem))

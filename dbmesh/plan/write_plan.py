@@ -1,0 +1,135 @@
+"""UPDATE and DELETE bound: the statement of each data node, and what a saga needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from dbmesh.errors import NotSupported
+from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Write
+from dbmesh.plan.select import SelectPlan
+from dbmesh.rewrite import Template
+from dbmesh.route.conditions import AllOf, KeyOneOf
+from dbmesh.route.keys import stored_value
+from dbmesh.route.placement import Place, place
+from dbmesh.route.router import Target
+from dbmesh.rules.keys import Equal
+from dbmesh.schema import Column
+from dbmesh.sql.predicate import Value
+
+
+class Move(NamedTuple):
+    """An assignment to a sharding key column of a reference; ``value`` None for anything but a literal."""
+
+    reference: int
+    key: str
+    column: Column | None
+    value: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteParts:
+    """The templates of ``plan.model.Write``."""
+
+    op: Literal["U", "D"]
+    source: Template
+    head: Template
+    where: Template
+    order_by: Template
+    limit: Template
+    set_columns: tuple[str, ...]
+    ignore: bool
+
+    def write(self, at: Place, literals: Sequence[str], call: Call) -> Write:
+        def text(template: Template) -> str:
+            return template.render(literals, at.tables, call.session_value).strip()
+
+        return Write(
+            self.op,
+            at.tables[0],
+            text(self.source),
+            text(self.head),
+            where=text(self.where),
+            order_by=text(self.order_by),
+            limit=text(self.limit),
+            set_columns=self.set_columns,
+            ignore=self.ignore,
+        )
+
+
+@dataclass(kw_only=True)
+class ShardWrite(SelectPlan):
+    """``whole`` and ``several_parts``: with one instant for all servers; ``single`` leaves the clock to its server.
+
+    ``refusal``: why it may run on one data node only.
+    """
+
+    parts: WriteParts | None
+    several_parts: WriteParts | None
+    whole: Template
+    moves: tuple[Move, ...]
+
+    def __post_init__(self) -> None:
+        SelectPlan.__post_init__(self)
+        if self.moves:
+            self.shortcut = None
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        placement = place(self.route, literals)
+        for move in self.moves:
+            self._check_move(move, literals)
+        if len(placement.places) == 1:
+            units = (_unit(placement.places[0], self.single, self.parts, literals, call),)
+            return Bound(self.kind, RouteKind.SINGLE, units)
+        if self.refusal is not None:
+            raise self.refusal
+        several = tuple(_unit(at, self.whole, self.several_parts, literals, call) for at in placement.places)
+        return Bound(self.kind, placement.kind, several)
+
+    def _check_move(self, move: Move, literals: Sequence[str]) -> None:
+        """A row may only be assigned the key that the statement has found it by."""
+        condition = self.route.conditions.get(move.reference)
+        parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+        found = [part.bind(literals) for part in parts if isinstance(part, KeyOneOf) and part.key == move.key]
+        if move.value is not None:
+            stored = stored_value(move.value.token(list(literals)), move.value.negative, move.column, strict=False)
+            if Equal((stored,)) in found:
+                return
+        raise NotSupported(
+            f"an UPDATE of the sharding key column '{move.key}': its rows may belong to another data node",
+            "delete the row and insert it anew",
+        )
+
+
+@dataclass(kw_only=True)
+class CopiesWrite(Plan):
+    """The same statement for every copy of a broadcast table."""
+
+    places: tuple[Place, ...]
+    template: Template
+    parts: WriteParts | None
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        units = tuple(_unit(at, self.template, self.parts, literals, call) for at in self.places)
+        return Bound(self.kind, RouteKind.BROADCAST, units, affected="first")
+
+
+def copies_of(targets: Sequence[Target], written: Target) -> tuple[Place, ...]:
+    """Each data source of the written table with its copies of all tables. Raises NotSupported when one is missing."""
+    places = []
+    for node in written.rule.nodes:
+        tables = []
+        for target in targets:
+            actual = next((n.table for n in target.rule.nodes if n.data_source == node.data_source), None)
+            if actual is None:
+                raise NotSupported(f"table '{target.rule.name}' is not on data source '{node.data_source}'")
+            tables.append(actual)
+        places.append(Place(node.data_source, tuple(tables)))
+    return tuple(places)
+
+
+def _unit(at: Place, template: Template, parts: WriteParts | None, literals: Sequence[str], call: Call) -> RouteUnit:
+    sql = template.render(literals, at.tables, call.session_value)
+    table = at.tables[0] if len(at.tables) == 1 else ""
+    return RouteUnit(at.data_source, table, sql, None if parts is None else parts.write(at, literals, call))
