@@ -63,6 +63,7 @@ class Block:
     """``sources``: names visible in this block → index of the table reference, None for anything that is no table.
 
     ``odd``: something in FROM that only a single data node may run ('a LATERAL table' …).
+    ``shared``: lower-cased columns that USING made one of; '*' for all of them (NATURAL).
     """
 
     index: int
@@ -73,6 +74,13 @@ class Block:
     where: Predicate = ANYTHING
     joins: list[JoinCondition] = field(default_factory=list)
     odd: str = ""
+    shared: set[str] = field(default_factory=set)
+
+    @property
+    def first(self) -> int | None:
+        """The reference whose value a shared column has; None when it cannot be told."""
+        turned = any(join.side == "RIGHT" for join in self.joins)
+        return None if turned else next(iter(self.sources.values()), None)
 
 
 @dataclass(slots=True)
@@ -94,6 +102,9 @@ class Blocks:
                     return current.sources[column.table]
             else:
                 wanted = column.name.lower()
+                if wanted in current.shared or "*" in current.shared:
+                    first = current.first
+                    return first if first is not None and wanted in keys.get(first, ()) else None
                 for index in current.sources.values():
                     if index is not None and wanted in keys.get(index, ()):
                         return index
@@ -237,6 +248,7 @@ class _Finder:
                 self.references[index].null_supplied = True
             if len(block.sources) > 1:
                 block.odd = block.odd or "a RIGHT JOIN of more than two tables"
+        block.shared |= {"*"} if method == "NATURAL" else {c.name.lower() for c in join.args.get("using") or ()}
         before = len(self.references)
         right = self._source(block, join.this)
         if side == "LEFT":
