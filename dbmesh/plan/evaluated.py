@@ -11,7 +11,7 @@ from dbmesh.merge.spec import Input
 from dbmesh.plan.aggregates import AggregateCall, aggregate_calls
 from dbmesh.plan.derive import At, Derived, Pieces, Types
 from dbmesh.plan.outline import Item, Outline, inner_queries
-from dbmesh.plan.partials import Partials
+from dbmesh.plan.partials import Partials, as_number
 from dbmesh.rewrite import Edit, Template
 from dbmesh.schema import Column
 from dbmesh.sql.layout import Span
@@ -62,7 +62,7 @@ class Evaluator:
             total, count = await self.partials.halves(call)
             return Edit(start, end, (f"({self._name(total, None)} / {self._name(count, None)})",))
         partial = await self.partials.of(call)
-        return Edit(start, end, (self._name(partial.at, partial.type),))
+        return Edit(start, end, (self._name(*self.partials.evaluable(partial, call)),))
 
     async def _column(self, column: exp.Column, aliases: bool) -> Pieces:
         words = self.words(column)
@@ -94,8 +94,7 @@ class Evaluator:
                 f"a value of type {kind.upper()} in an expression over aggregates, over several data nodes"
             )
         if kind in ("float", "year"):
-            at = self.derived.add(("(", *pieces, ")+0e0" if kind == "float" else ")+0"))
-            return self._name(at, None)
+            return self._name(self.derived.add(as_number(pieces, kind)), None)
         return self._name(at, column)
 
     def _name(self, at: At, column: Column | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbmesh.errors import NotSupported
 from dbmesh.merge.spec import Aggregate, AggregateKind
@@ -36,6 +36,11 @@ class Partial:
             count=None if self.count is None else derived.number(self.count),
             distinct=self.distinct,
         )
+
+
+def as_number(expression: Pieces, kind: str) -> Pieces:
+    """A FLOAT as a DOUBLE, a YEAR as an INT: types whose values a literal can have."""
+    return ("(", *expression, ")+0e0") if kind == "float" else ("CAST(", *expression, " AS UNSIGNED)")
 
 
 class Partials:
@@ -82,6 +87,19 @@ class Partials:
             self._found.setdefault(at, Partial(partial.kind, at, partial.key, key=partial.key))
         return partial.compared
 
+    def evaluable(self, partial: Partial, call: AggregateCall) -> tuple[At, Column | None]:
+        """Where an expression may read the aggregate: FLOAT and YEAR as numbers, for their text is not their value."""
+        kind = "" if partial.type is None else partial.type.type
+        if kind in ("enum", "set", "bit", "json"):
+            raise NotSupported(
+                f"{call.name} of a value of type {kind.upper()} in an expression over several data nodes"
+            )
+        if kind not in ("float", "year"):
+            return partial.at, partial.type
+        at = self._derived.add(as_number(self._outline.pieces(call.span), kind))
+        self._found.setdefault(at, Partial(partial.kind, at, Compared(at)))
+        return at, None
+
     def bare(self, at: At) -> None:
         """A column without GROUP BY: its value in some row."""
         count = self._derived.add(("COUNT(*)",))
@@ -97,12 +115,16 @@ class Partials:
             sum_at, count_at = self._sum_and_count(call)
             return Partial(kind, at, Compared(at), sum=sum_at, count=count_at, distinct=call.distinct)
         if kind in (AggregateKind.MIN, AggregateKind.MAX):
-            return await self._extreme(kind, pieces, at)
+            return await self._extreme(kind, call, pieces, at)
         return Partial(kind, at, Compared(at), distinct=call.distinct)
 
-    async def _extreme(self, kind: AggregateKind, pieces: Pieces, at: At) -> Partial:
+    async def _extreme(self, kind: AggregateKind, call: AggregateCall, pieces: Pieces, at: At) -> Partial:
+        argument = self._outline.pieces(call.arguments)
         await self._types.ask([pieces])
-        column = self._types.of(pieces)
+        await self._types.ask([argument])
+        column, of = self._types.of(pieces), self._types.of(argument)
+        if column is not None and of is not None and of.type in ("enum", "set"):
+            column = replace(column, type=of.type)  # compared as text, described as text, sorted by its index
         if column is None or column.type not in _TEXTS or column.collation == "binary":
             return Partial(kind, at, Compared(at), type=column)
         if column.collation is None:
