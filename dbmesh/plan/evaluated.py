@@ -11,14 +11,14 @@ from dbmesh.merge.spec import Input
 from dbmesh.plan.aggregates import AggregateCall, aggregate_calls
 from dbmesh.plan.derive import At, Derived, Pieces, Types
 from dbmesh.plan.outline import Item, Outline, inner_queries
-from dbmesh.plan.partials import Partials, as_number
+from dbmesh.plan.partials import Partials
 from dbmesh.rewrite import Edit, Template
 from dbmesh.schema import Column
 from dbmesh.sql.layout import Span
 from dbmesh.sql.statement import span_of
 
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
-_NOT_TAKEN = frozenset({"enum", "set", "bit", "json", "geometry"})
+_NOT_TAKEN = frozenset({"enum", "set", "bit", "json", "geometry", "year"})
 
 
 @dataclass(slots=True)
@@ -93,8 +93,8 @@ class Evaluator:
             raise NotSupported(
                 f"a value of type {kind.upper()} in an expression over aggregates, over several data nodes"
             )
-        if kind in ("float", "year"):
-            return self._name(self.derived.add(as_number(pieces, kind)), None)
+        if kind == "float":
+            at, column = self.derived.add(("(", *pieces, ")+0e0")), None
         return self._name(at, column)
 
     def _name(self, at: At, column: Column | None) -> str:

@@ -38,11 +38,6 @@ class Partial:
         )
 
 
-def as_number(expression: Pieces, kind: str) -> Pieces:
-    """A FLOAT as a DOUBLE, a YEAR as an INT: types whose values a literal can have."""
-    return ("(", *expression, ")+0e0") if kind == "float" else ("CAST(", *expression, " AS UNSIGNED)")
-
-
 class Partials:
     """The aggregates of one statement, each once."""
 
@@ -88,15 +83,15 @@ class Partials:
         return partial.compared
 
     def evaluable(self, partial: Partial, call: AggregateCall) -> tuple[At, Column | None]:
-        """Where an expression may read the aggregate: FLOAT and YEAR as numbers, for their text is not their value."""
+        """Where an expression may read the aggregate: a FLOAT as a DOUBLE, for its text is not its value."""
         kind = "" if partial.type is None else partial.type.type
-        if kind in ("enum", "set", "bit", "json"):
+        if kind in ("enum", "set", "bit", "json", "year"):
             raise NotSupported(
                 f"{call.name} of a value of type {kind.upper()} in an expression over several data nodes"
             )
-        if kind not in ("float", "year"):
+        if kind != "float":
             return partial.at, partial.type
-        at = self._derived.add(as_number(self._outline.pieces(call.span), kind))
+        at = self._derived.add(("(", *self._outline.pieces(call.span), ")+0e0"))
         self._found.setdefault(at, Partial(partial.kind, at, Compared(at)))
         return at, None
 
