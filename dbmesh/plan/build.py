@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dbmesh.errors import NotSupported
+from dbmesh.plan.ddl import plan_ddl
 from dbmesh.plan.insert import plan_insert
 from dbmesh.plan.model import Plan, Scope
 from dbmesh.plan.read import plan_select
@@ -29,6 +30,8 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
             return await plan_insert(text, scope)
         if kind in _WRITES:
             return await plan_write(text, scope)
+        if kind.is_ddl:
+            return await plan_ddl(text, scope)
         statement = parse(text)
     except Unparsed as problem:
         return plan_unread(text, scope, str(problem))

@@ -35,7 +35,7 @@ def plan_unread(text: str, scope: Scope, problem: str = "") -> Plan:
         return _relayed(text, kind, found, any_data_source(scope), ())
     if words & _NEVER or scope.database is None:
         return unread(kind, found)
-    only = _only_data_source(scope.database)
+    only = only_data_source(scope.database)
     if only is None or any(token.text == "." for token in found):
         return unread(kind, found)
     named = {token.name for token in found if token.is_name and token.name in scope.database.tables}
@@ -67,7 +67,7 @@ def _relayed(
     )
 
 
-def _only_data_source(database: LogicalDatabase) -> str | None:
+def only_data_source(database: LogicalDatabase) -> str | None:
     """The one data source where every table has its own name; None when there is more to it."""
     sources = {database.default_data_source} - {None}
     for name, rule in database.tables.items():
