@@ -39,7 +39,8 @@ def test_a_sharded_table_is_created_on_every_node() -> None:
         ("DROP TABLE IF EXISTS t_order, t_item CASCADE", "ds_1: DROP TABLE IF EXISTS `t_item_1` CASCADE"),
         ("CREATE TABLE t_order LIKE t_item", "ds_1: CREATE TABLE `t_order_1` LIKE `t_item_1`"),
         (
-            "CREATE TABLE t_item (a INT, FOREIGN KEY (a) REFERENCES t_order (a), FOREIGN KEY (b) REFERENCES t_item (a))",
+            "CREATE TABLE t_item (a INT, FOREIGN KEY (a) REFERENCES t_order (a), "
+            "FOREIGN KEY (b) REFERENCES t_item (a))",
             "ds_1: CREATE TABLE `t_item_1` (a INT, FOREIGN KEY (a) REFERENCES `t_order_1` (a), "
             "FOREIGN KEY (b) REFERENCES `t_item_1` (a))",
         ),
