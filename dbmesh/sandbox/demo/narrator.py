@@ -36,9 +36,9 @@ class Narrator:
         """A sentence."""
         self.console.print(escape(text))
 
-    def sql(self, statement: str, who: str = "mesh") -> None:
+    def sql(self, statement: str, prompt: str = "mesh> ") -> None:
         """A statement as the application sends it."""
-        self._lines(f"{who}> ", statement, "bold")
+        self._lines(prompt, statement, "bold")
 
     def quote(self, text: str) -> None:
         """Output of another program, as it came."""

@@ -55,7 +55,7 @@ def killed_mesh_is_replayed(stage: Stage) -> None:
     _begin(stage, connection)
     during = _half_done(stage, before)
     gtrid = _open_transaction(stage)
-    talk.sql(f"kill -9 {stage.mesh.pid}", "$")
+    talk.sql(f"kill -9 {stage.mesh.pid}", "$ ")
     stage.mesh.kill9()
     with suppress(pymysql.err.Error):
         connection.close()

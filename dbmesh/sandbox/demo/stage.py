@@ -57,7 +57,7 @@ class Stage:
     def dbmesh(self, *arguments: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command of the command line with the stage's rules and show its output; the caller judges its code."""
         if not quiet:
-            self.narrator.sql(f"dbmesh {' '.join(arguments)}", "$")
+            self.narrator.sql(f"dbmesh {' '.join(arguments)}", "$ ")
         done = subprocess.run(
             [sys.executable, "-m", "dbmesh", *arguments, "--rules", str(self.mesh.rules)],
             env=os.environ | self.mesh.environment,
