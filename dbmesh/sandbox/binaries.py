@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,17 @@ class Binaries:
         """MariaDB's script that makes a data directory; MySQL has none (mysqld --initialize-insecure)."""
         script = self.basedir / "bin" / "mariadb-install-db"
         return script if script.exists() else None
+
+    @property
+    def client(self) -> str:
+        """The command line's beginning, for a shell, that starts the client program ``mariadb`` or ``mysql``."""
+        for name in ("mariadb", "mysql"):
+            if shutil.which(name):
+                return name
+            if (program := self.basedir / "bin" / name).exists():
+                libraries = self.environment.get("LD_LIBRARY_PATH", "")
+                return f"LD_LIBRARY_PATH={shlex.quote(libraries)} {shlex.quote(str(program))}"
+        return "mariadb"
 
 
 def cache_folder() -> Path:

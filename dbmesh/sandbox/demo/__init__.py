@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pymysql
@@ -62,13 +63,14 @@ def _rules(wanted: Path | None) -> Path:
 
 
 def _stay(scene: Stage) -> None:
-    narrator, mesh = scene.narrator, scene.mesh
+    narrator, mesh, client = scene.narrator, scene.mesh, scene.client
     narrator.say("\nThe mesh stays up. Connect from another terminal:")
     account = f"--user={APPLICATION.user} --password={APPLICATION.password} {DATABASE}"
-    narrator.quote(f"mariadb --host={mesh.host} --port={mesh.port} {account}")
-    narrator.quote(f"mariadb --socket={mesh.socket} {account}")
+    narrator.quote(f"{client} --host={mesh.host} --port={mesh.port} {account}")
+    narrator.quote(f"{client} --socket={mesh.socket} {account}")
     for server in scene.servers:
         shard = f"--user={server.account.user} --password={server.account.password}"
-        narrator.quote(f"mariadb --socket={server.socket} {shard}   # {server.name}, without the mesh")
+        narrator.quote(f"{client} --socket={server.socket} {shard}   # {server.name}, without the mesh")
     narrator.say("Ctrl-C ends it and removes all it made.")
-    threading.Event().wait()
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()

@@ -31,6 +31,7 @@ class Stage:
     """Everything a step needs."""
 
     narrator: Narrator
+    client: str  # shell command of the mysql client
     servers: tuple[Server, Server]
     mesh: Mesh
     shards: Shards
@@ -89,7 +90,7 @@ def stage(narrator: Narrator, rules: Path) -> Iterator[Stage]:
             narrator.say(f"dbmesh serve --rules {rules}: listens on {mesh.host}:{mesh.port} and {mesh.socket}")
             with narrator.working("Creating the shop through the mesh"):
                 _fill(mesh)
-            yield Stage(narrator, servers, mesh, Shards(database))
+            yield Stage(narrator, sandbox.binaries.client, servers, mesh, Shards(database))
         except ServerError:
             narrator.quote(mesh.process.tail())
             raise

@@ -44,6 +44,17 @@ def test_an_unpacked_server_is_found_with_the_libraries_unpacked_beside_it(tmp_p
     assert found.environment["PATH"].startswith(str(tmp_path / "usr" / "sbin"))
 
 
+def test_an_unpacked_client_is_named_with_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _program(tmp_path / "usr" / "sbin" / "mariadbd")
+    _program(tmp_path / "usr" / "lib" / "libedit.so.2")
+    client = _program(tmp_path / "usr" / "bin" / "mariadb")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    found = find_unpacked(tmp_path)
+    assert found is not None
+    assert found.client == f"LD_LIBRARY_PATH={tmp_path}/usr/lib {client}"
+
+
 def test_nothing_unpacked_is_nothing_found(tmp_path: Path) -> None:
     assert find_unpacked(tmp_path) is None
 
