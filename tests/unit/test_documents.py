@@ -77,6 +77,13 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
         assert target in targets, target
 
 
+def test_the_rule_file_that_sells_the_mesh_is_the_demos_own() -> None:
+    shown = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    real = (ROOT / "sharding-rules/shop.yaml").read_text().splitlines()
+    assert shown
+    assert [line for line in shown[0].splitlines() if line not in real] == []
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_every_example_of_the_rules_reference_loads(example: str, tmp_path: Path) -> None:
     mesh, shop = EXAMPLES[:2]
