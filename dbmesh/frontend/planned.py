@@ -67,6 +67,7 @@ async def run(session: Session, text: str) -> None:
     if plan.kind.is_ddl:
         await session.commit()
     bound = await bind(session, plan, shape)
+    before = session.diagnostics.last_insert_id
     outcome = await _execute(session, plan, bound, session)
     if outcome.relayed:
         session.diagnostics.remember(outcome)
@@ -74,6 +75,8 @@ async def run(session: Session, text: str) -> None:
         session.end_of_rows(outcome)
     else:
         session.ok(outcome)
+    if bound.given_ids:  # the OK packet tells them, LAST_INSERT_ID() does not
+        session.diagnostics.last_insert_id = before
 
 
 async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:

@@ -15,7 +15,14 @@ from dbmesh.plan.insert_text import Assignment, InsertText, given_columns, read_
 from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import key_columns
 from dbmesh.plan.session_functions import check_functions, user_variables
-from dbmesh.plan.write_text import answered_edits, check_known_functions, check_parted, file_grant, qualified_edits
+from dbmesh.plan.write_text import (
+    answered_edits,
+    check_known_functions,
+    check_parted,
+    file_grant,
+    qualified_edits,
+    sets_last_insert_id,
+)
 from dbmesh.rewrite import Edit, TableSlot, quoted, splice
 from dbmesh.rules.model import BroadcastTable, DataNode, LogicalDatabase, ShardedTable, TableRule
 from dbmesh.schema import Column, Table
@@ -74,11 +81,13 @@ class _Planner:
         return self._broadcast() if isinstance(rule, BroadcastTable) else self._copies(rule.nodes)
 
     def _copies(self, nodes: tuple[DataNode, ...], recorded: bool = True) -> Plan:
+        numbering = self._automatic() if recorded and not sets_last_insert_id(self.insert.tokens) else None
         plan = CopiesInsert(
             kind=classify(self.insert.text),
             nodes=nodes,
             parts=self._parts((), recorded and not self.insert.returning),
-            rows=self._rows((), (), None),
+            rows=self._rows((), (), numbering),
+            numbering=numbering,
         )
         return self._about(plan)
 
@@ -142,12 +151,12 @@ class _Planner:
                 f"make '{column.name}' AUTO_INCREMENT on the servers, they will tell",
             )
         told = by_server and (self.insert.ignore or bool(self.insert.on_duplicate))
-        return Numbering(generator.column, self._index(generator.column), True, column, told)
+        return Numbering(generator.column, self._index(generator.column), True, column, by_server, told)
 
     def _automatic(self) -> Numbering | None:
         """The AUTO_INCREMENT column."""
         column = next((c for c in self.table.columns if c.auto_increment), None) if self.table else None
-        return None if column is None else Numbering(column.name, self._index(column.name), False, column, True)
+        return None if column is None else Numbering(column.name, self._index(column.name), False, column, True, True)
 
     def _index(self, column: str) -> int:
         return self.names.index(column.lower()) if column.lower() in self.names else -1

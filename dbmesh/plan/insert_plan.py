@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from dbmesh.errors import MeshError, NotSupported
 from dbmesh.plan.insert_rows import Filling, Given, Row
@@ -71,16 +71,18 @@ class Parts:
 
 
 class Numbering(NamedTuple):
-    """The column whose missing values are made: by the mesh (``generated``) or by a server's AUTO_INCREMENT.
+    """The column whose missing values are made: by the mesh (``generated``) or by a server.
 
-    ``place``: its index among the given columns, -1 when it is left out. ``told``: the server's OK packet says which
-    number was used, as it must where a row may turn out to be a duplicate.
+    ``place``: its index among the given columns, -1 when it is left out. ``automatic``: it is AUTO_INCREMENT on the
+    servers, so that an OK packet tells its value. ``told``: that is where the number used is to be taken from, as it
+    must where a row may turn out to be a duplicate.
     """
 
     column: str
     place: int
     generated: bool
     schema: Column | None
+    automatic: bool
     told: bool
 
     def misses(self, given: Given, literals: Sequence[str], first: int, zero_counts: bool) -> bool:
@@ -107,7 +109,7 @@ class Numbering(NamedTuple):
 class CopiesInsert(Plan):
     """One statement for every node of a table that is whole wherever it is; all but one node's answers are left out.
 
-    ``numbering``: the AUTO_INCREMENT column of a table with several copies: each server would count for itself.
+    ``numbering``: the AUTO_INCREMENT column. Of several copies, each server would count for itself.
     """
 
     nodes: tuple[DataNode, ...]
@@ -122,27 +124,38 @@ class CopiesInsert(Plan):
             self.text = self.parts.whole.format_for([self.nodes[0].table])
 
     def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
-        return None if self.text is None else (self.nodes[0].data_source, self.text % literals)
+        if self.text is None or (self.numbering is not None and self.numbering.place >= 0):
+            return None
+        return self.nodes[0].data_source, self.text % literals
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         constants = tuple(literals)
-        if self.numbering is not None and len(self.nodes) > 1:
-            self._check_numbers(self.numbering, constants, call)
+        numbered = self._numbered(constants, call)
         placed = [Placed(row, None) for row in self.rows]
         units = tuple(
             self.parts.unit(node, placed, self.extended, Filling(constants, node.table, call)) for node in self.nodes
         )
         kind = RouteKind.SINGLE if len(units) == 1 else RouteKind.BROADCAST
-        return Bound(self.kind, kind, units, affected="sum" if len(units) == 1 else "first")
+        affected: Literal["sum", "first"] = "sum" if len(units) == 1 else "first"
+        return Bound(self.kind, kind, units, affected=affected, given_ids=not numbered)
 
-    def _check_numbers(self, numbering: Numbering, literals: tuple[str, ...], call: Call) -> None:
+    def _numbered(self, literals: tuple[str, ...], call: Call) -> bool:
+        """Whether a server may number a row. Raises NotSupported when several would do so."""
+        numbering = self.numbering
+        if numbering is None:
+            return True  # not known, or LAST_INSERT_ID(…) sets it
+        if len(self.nodes) == 1 and any(row.shape.numbered and not row.shape.numbered.known for row in self.rows):
+            return True
         for shape, first in self.rows:
-            if shape.numbered is not None and numbering.misses(shape.numbered, literals, first, call.zero_asks):
-                raise NotSupported(
-                    f"an AUTO_INCREMENT value for '{numbering.column}' in a broadcast table: each copy would count "
-                    "for itself",
-                    f"give '{numbering.column}' a value",
-                )
+            if shape.numbered is None or not numbering.misses(shape.numbered, literals, first, call.zero_asks):
+                continue
+            if len(self.nodes) == 1:
+                return True
+            raise NotSupported(
+                f"an AUTO_INCREMENT value for '{numbering.column}' in a broadcast table: each copy would count alone",
+                f"give '{numbering.column}' a value",
+            )
+        return False
 
 
 @dataclass(kw_only=True)
@@ -168,10 +181,14 @@ class ShardedInsert(Plan):
         if not self.texts:
             return None
         [(shape, first)] = self.rows
+        numbering = self.numbering
         try:
-            if shape.numbered is not None and self.numbering is not None:  # noqa: SIM102 - the hot case reads first
-                if self.numbering.misses(shape.numbered, literals, first, True):
-                    return None
+            if (
+                numbering is not None
+                and shape.numbered is not None
+                and (numbering.automatic or numbering.misses(shape.numbered, literals, first, True))
+            ):
+                return None
             data_source, text = self.texts[self.table.node_for(self._key(self.rows[0], literals, None, False))]
         except MeshError:
             return None
@@ -181,8 +198,10 @@ class ShardedInsert(Plan):
         constants = tuple(literals)
         placed: dict[int, list[Placed]] = {}
         first_id: int | None = None
+        numbered = False
         for row in self.rows:
             missing = self._misses(row, constants, call)
+            numbered = numbered or missing
             key: str | None = None
             if missing and self.numbering is not None and self.numbering.generated:
                 made = call.next_key(self.table.name)
@@ -197,7 +216,9 @@ class ShardedInsert(Plan):
             for at, rows in sorted(placed.items())
         )
         told = self.numbering is not None and self.numbering.told
-        return Bound(self.kind, self._kind(len(units)), units, last_insert_id=None if told else first_id)
+        last_insert_id = None if told else first_id
+        given = self.numbering is not None and not numbered
+        return Bound(self.kind, self._kind(len(units)), units, last_insert_id=last_insert_id, given_ids=given)
 
     def _kind(self, units: int) -> RouteKind:
         if units == 1:

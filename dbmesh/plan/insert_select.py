@@ -13,7 +13,7 @@ from dbmesh.plan.insert_text import InsertText, given_columns
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.session_functions import user_variables
-from dbmesh.plan.write_text import answered_edits, file_grant, qualified_edits
+from dbmesh.plan.write_text import answered_edits, file_grant, qualified_edits, sets_last_insert_id
 from dbmesh.rewrite import Edit, TableSlot, Template, splice
 from dbmesh.route.conditions import AllOf, Condition
 from dbmesh.route.keys import stored_value
@@ -53,6 +53,7 @@ class InsertSelectPlan(Plan):
 
     route: RouteTemplate
     template: Template
+    given_ids: bool
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         placement = place(self.route, literals)
@@ -60,7 +61,9 @@ class InsertSelectPlan(Plan):
             raise NotSupported(_APART, "restrict it to one sharding key, or read the rows and insert them")
         [only] = placement.places
         sql = self.template.render(literals, only.tables, call.session_value)
-        return Bound(self.kind, RouteKind.SINGLE, (RouteUnit(only.data_source, only.tables[-1], sql),))
+        return Bound(
+            self.kind, RouteKind.SINGLE, (RouteUnit(only.data_source, only.tables[-1], sql),), given_ids=self.given_ids
+        )
 
 
 async def plan_insert_select(
@@ -92,7 +95,15 @@ async def plan_insert_select(
         grants=file_grant(insert.tokens),
         route=route,
         template=_template(insert, blocks, written, len(sources)),
+        given_ids=_gives_ids(insert, table),
     )
+
+
+def _gives_ids(insert: InsertText, table: Table | None) -> bool:
+    """Whether the AUTO_INCREMENT column is among those that the query fills."""
+    names = {name.lower() for name in given_columns(insert, table) or ()}
+    numbered = {column.name.lower() for column in table.columns if column.auto_increment} if table else set()
+    return bool(names & numbered) and not sets_last_insert_id(insert.tokens)
 
 
 def _query(insert: InsertText) -> Statement:

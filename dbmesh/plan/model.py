@@ -68,7 +68,7 @@ class Bound:
     """A plan with one call's values. ``affected``: 'first' when every unit changes a copy of the same rows.
 
     ``data_source`` of a UNICAST unit is one of several that would do. ``last_insert_id``: what the OK packet must say,
-    None to take the backend's.
+    None to take the backend's. ``given_ids``: the client gave the ids itself, LAST_INSERT_ID() stays what it was.
     """
 
     kind: StatementKind
@@ -77,6 +77,7 @@ class Bound:
     merge: MergeSpec | None = None
     last_insert_id: int | None = None
     affected: Literal["sum", "first"] = "sum"
+    given_ids: bool = False
 
 
 class Call(Protocol):

@@ -26,10 +26,15 @@ def answered_edits(text: str, tokens: Sequence[Token]) -> list[Edit]:
 
 def check_parted(tokens: Sequence[Token]) -> None:
     """Refuse what several servers cannot do as one: numbers for LAST_INSERT_ID(…), rows of RETURNING."""
-    if any(_sets_last_insert_id(tokens, at) for at in range(len(tokens))):
+    if sets_last_insert_id(tokens):
         raise NotSupported("LAST_INSERT_ID(…) on several data nodes", "write to one sharding key")
     if any(token.upper == "RETURNING" for token in tokens):
         raise NotSupported("RETURNING from several data nodes", "write to one sharding key")
+
+
+def sets_last_insert_id(tokens: Sequence[Token]) -> bool:
+    """Whether LAST_INSERT_ID(…) with an argument is in the text."""
+    return any(_sets_last_insert_id(tokens, at) for at in range(len(tokens)))
 
 
 def check_known_functions(tokens: Sequence[Token], spans: Iterable[Span]) -> None:

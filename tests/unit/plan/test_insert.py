@@ -34,11 +34,11 @@ def test_percent_signs_and_backslashes_survive() -> None:
 
 
 def test_one_row_is_relayed() -> None:
-    made = plan("INSERT INTO t_order (order_id,user_id) VALUES (1,3)")
-    assert made.relay(("1", "6")) == ("ds_1", "INSERT INTO `t_order_0` (order_id,user_id) VALUES (1,6)")
-    assert made.relay(("0", "6")) is None
+    made = plan("INSERT INTO t_log (id,text) VALUES (3,'a')")
+    assert made.relay(("6", "'b'")) == ("ds_1", "INSERT INTO `t_log_0` (id,text) VALUES (6,'b')")
+    assert made.relay(("0", "'b'")) is None
     assert made.writes
-    assert made.tables == (TableName("shop", "t_order"),)
+    assert made.tables == (TableName("shop", "t_log"),)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,16 @@ def test_where_the_servers_can_tell_whether_a_generated_key_was_used_they_do() -
     assert bind("INSERT INTO t_order (user_id) VALUES (3) ON DUPLICATE KEY UPDATE note='x'").last_insert_id is None
     with pytest.raises(NotSupported, match="whether it was used cannot be told"):
         plan("INSERT INTO t_log (text) VALUES ('a') ON DUPLICATE KEY UPDATE text='b'")
+
+
+def test_ids_that_the_client_gives_are_not_the_last_insert_id() -> None:
+    assert bind("INSERT INTO plain (id) VALUES (5)").given_ids
+    assert not bind("INSERT INTO plain (id) VALUES (5),(NULL)").given_ids
+    assert not bind("INSERT INTO plain (v) VALUES (5)").given_ids
+    assert not bind("INSERT INTO plain (id) VALUES (1+1)").given_ids
+    assert not bind("INSERT INTO plain (id) VALUES (1) ON DUPLICATE KEY UPDATE id=LAST_INSERT_ID(id)").given_ids
+    assert bind("INSERT INTO t_order (order_id,user_id) VALUES (1,3)").given_ids
+    assert bind("INSERT INTO plain (id) SELECT 5").given_ids
 
 
 def test_an_omitted_sharding_key_is_its_default() -> None:
@@ -194,7 +204,7 @@ def test_the_sharding_key_may_be_assigned_its_own_value_on_duplicate() -> None:
         ("INSERT INTO t_pair VALUES (1,1,1) ON DUPLICATE KEY UPDATE a=VALUES(a)", "ON DUPLICATE KEY"),
         ("INSERT INTO t_item (user_id) VALUES (1)", "each data node would count"),
         ("INSERT INTO t_item (id,user_id) VALUES (NULL,1)", "each data node would count"),
-        ("INSERT INTO country (code) VALUES ('de')", "each copy would count"),
+        ("INSERT INTO country (code) VALUES ('de')", "each copy would count alone"),
         ("INSERT INTO country (id,code) VALUES (0,'de')", "each copy would count"),
         ("INSERT INTO country (id,code,changed) VALUES (1,uuid(),now())", "its copies would differ"),
         ("INSERT INTO country (id,code,changed) VALUES (1,f(),now())", "a stored function"),
