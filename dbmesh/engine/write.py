@@ -45,7 +45,7 @@ async def _run(
 ) -> None:
     result = await connection.execute(unit.sql.encode(encoding, "surrogateescape"))
     if bound.affected == "sum" or number == 0:
-        _add(outcome, result)
+        _add(outcome, result, result.info or _single_row_info(unit, result))
         if result.warnings:
             shown = await connection.execute("SHOW WARNINGS")
             outcome.warning_rows.extend(shown.rows)
@@ -53,10 +53,19 @@ async def _run(
         outcome.last_insert_id = result.last_insert_id
 
 
-def _add(outcome: Outcome, result: Result) -> None:
+def _add(outcome: Outcome, result: Result, info: bytes) -> None:
     outcome.affected += result.affected
     outcome.warnings += result.warnings
-    outcome.info = add_info(outcome.info, result.info)
+    outcome.info = add_info(outcome.info, info)
+
+
+def _single_row_info(unit: RouteUnit, result: Result) -> bytes:
+    """What a server would have said of this row among others: an INSERT of one row alone has no info string."""
+    write = unit.write
+    if write is None or write.op != "I":
+        return b""
+    duplicates = 1 - result.affected if write.ignore else max(0, result.affected - 1)
+    return b"Records: 1  Duplicates: %d  Warnings: %d" % (duplicates, result.warnings)
 
 
 def add_info(one: bytes, other: bytes) -> bytes:

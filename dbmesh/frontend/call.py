@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from dbmesh.errors import MeshError
+from dbmesh.plan.model import TableName
+from dbmesh.rules.model import ShardedTable
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -12,10 +17,12 @@ if TYPE_CHECKING:
 class SessionCall:
     """``plan.model.Call`` for one statement: its time stands still."""
 
-    __slots__ = ("_session", "_timestamp")
+    __slots__ = ("_session", "_tables", "_timestamp")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, tables: Sequence[TableName]) -> None:
+        """``tables``: the plan's."""
         self._session = session
+        self._tables = tables
         self._timestamp: str | None = None
 
     @property
@@ -55,8 +62,13 @@ class SessionCall:
         return self._timestamp
 
     def next_key(self, table: str) -> int | str:
-        """A new generated key of that logical table of the session's database. Raises ClockBehind."""
-        return self._session.next_key(table)
+        """A new generated key of that logical table, one of the plan's. Raises ClockBehind, NoLease."""
+        session = self._session
+        for database, name in self._tables:
+            rule = session.rules.databases[database].table(name) if name == table else None
+            if isinstance(rule, ShardedTable) and rule.generator is not None:
+                return session.mesh.keys.next(database, table, rule.generator, session.rules)
+        raise MeshError(f"Table '{table}' has no key generator in the rules")
 
 
 def _quoted(text: str) -> str:

@@ -95,7 +95,7 @@ class Mesh:
                 await self.sessions.emptied()
 
     async def stop(self, grace: float) -> None:
-        """End what runs in the background, after ``grace`` seconds at most, and close the connections to the servers."""
+        """End what runs in the background, after ``grace`` seconds at most, and close the connections."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         for task in list(self._tasks):

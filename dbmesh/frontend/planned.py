@@ -84,7 +84,7 @@ async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:
     waited = 0.0
     while True:
         try:
-            return plan.bind(shape.literals, SessionCall(session))
+            return plan.bind(shape.literals, SessionCall(session, plan.tables))
         except ClockBehind as behind:
             waited += behind.wait_ms / 1000
             if waited > LONGEST_CLOCK_WAIT:

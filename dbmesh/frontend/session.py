@@ -42,7 +42,7 @@ from dbmesh.protocol.framing import frame
 from dbmesh.protocol.lenenc import encode_int
 from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
 from dbmesh.protocol.resultset import encode_text_row
-from dbmesh.rules.model import LogicalDatabase, MeshRules, ShardedTable, TransactionMode, User
+from dbmesh.rules.model import LogicalDatabase, MeshRules, TransactionMode, User
 from dbmesh.sql.classify import classify
 from dbmesh.sql.fingerprint import fingerprint
 
@@ -459,11 +459,3 @@ class Session:
             str(self.id), self.user.name, self.client.host, self.database, "Query" if busy else "Sleep", seconds, state,
             self.text if busy else None,
         ]  # fmt: skip
-
-    def next_key(self, table: str) -> int | str:
-        """A generated key for that logical table of the session's database."""
-        database = self.logical_database
-        rule = database.table(table) if database is not None else None
-        if not isinstance(rule, ShardedTable) or rule.generator is None:
-            raise MeshError(f"Table '{table}' has no key generator in the rules")
-        return self.mesh.keys.next(table, rule.generator, self.rules)
