@@ -54,6 +54,10 @@ def write_rules(folder: Path, sources: dict[str, tuple[Server, str]]) -> None:
     (folder / "shop.yaml").write_text(yaml.safe_dump(database))
 
 
+def end_lease(world: World, seconds: float = 0) -> None:
+    world.script(f"UPDATE _dbmesh.proxy SET lease_until = NOW(6) + INTERVAL {seconds} SECOND")
+
+
 async def tx(folder: Path, *arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dbmesh", "tx", *arguments, "--rules", str(folder),
@@ -95,7 +99,7 @@ async def test_a_dead_proxys_transaction_is_rehearsed_and_replayed(world: World,
     code, _, err = await tx(tmp_path, "replay", saga.gtrid, "--no-wait")
     assert code == 2
     assert "lives" in err
-    world.script("UPDATE _dbmesh.proxy SET lease_until = NOW(6) + INTERVAL 1 SECOND")
+    end_lease(world, 1)
     code, out, _ = await tx(tmp_path, "replay", saga.gtrid)  # waits for the lease
     assert (code, out) == (0, f"{saga.gtrid}: ROLLED_BACK\n")
     assert world.dump() == before
@@ -150,6 +154,7 @@ async def test_one_data_source_is_replayed_alone_and_the_rest_later(world: World
     saga = world.saga(proxy)
     await run(saga, world.client(), delete("ds_0", "account"), delete("ds_1", "account"))
     assert (await tx(tmp_path, "replay", saga.gtrid, "--branch", "ds_9"))[0] == 4
+    end_lease(world)
     code, out, _ = await tx(tmp_path, "replay", saga.gtrid, "--branch", "ds_1")
     assert (code, out.split()[1]) == (0, "ROLLING_BACK")
     assert world.rows("SELECT COUNT(*) FROM account", "ds_0") == [(0,)]
