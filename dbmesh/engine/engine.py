@@ -51,10 +51,11 @@ async def _single(
     sql = unit.sql.encode(caller.encoding, "surrogateescape")
     if transaction is None:
         [connection] = await generation.cluster.acquire([unit.data_source], caller.capabilities, caller.state)
-        await connection.apply(caller.state)
-        outcome = await caller.relay(connection, sql, bound.last_insert_id)
-        generation.cluster.release(connection)
-        return outcome
+        try:
+            await connection.apply(caller.state)
+            return await caller.relay(connection, sql, bound.last_insert_id)
+        finally:
+            generation.cluster.release(connection)
     await transaction.enlist([unit.data_source], caller.state)
     try:
         outcome = await caller.relay(transaction.branches[unit.data_source], sql, bound.last_insert_id)
