@@ -12,10 +12,9 @@ from dbmesh.merge.key import STRING_TYPES, KeyReader, cut
 from dbmesh.merge.order import Pairs, in_order, one_after_another
 from dbmesh.merge.sort import Budget, Seen, Sorting
 from dbmesh.merge.spec import MergeSpec
-from dbmesh.protocol import ColumnDefinition, FieldFlag
+from dbmesh.protocol import ColumnDefinition, FieldFlag, FieldType
 
 _OUT_ROWS = 1024  # rows of one event when a whole sorted result leaves
-_KIND_FLAGS = FieldFlag.UNSIGNED | FieldFlag.ENUM | FieldFlag.SET
 
 
 def merged(spec: MergeSpec, streams: Sequence[Sequence[ColumnDefinition]]) -> Generator[Event, Reply, None]:
@@ -54,8 +53,15 @@ def check_alike(columns: Sequence[ColumnDefinition], others: Sequence[ColumnDefi
 
 
 def _kinds(columns: Sequence[ColumnDefinition]) -> list[tuple[int, int, int, int]]:
-    """Decimals of a string say nothing: MariaDB sends 39 or 0, as its optimiser took a temporary table or not."""
-    return [(c.type, 0 if c.type in STRING_TYPES else c.decimals, c.charset, c.flags & _KIND_FLAGS) for c in columns]
+    return [_kind(column) for column in columns]
+
+
+def _kind(column: ColumnDefinition) -> tuple[int, int, int, int]:
+    """Of a string only its charset counts. Whether MariaDB's optimiser took a temporary table decides the rest:
+    0 or 39 decimals, VARCHAR or ENUM for MIN of an ENUM."""
+    if column.type in STRING_TYPES:
+        return FieldType.STRING, 0, column.charset, 0
+    return column.type, column.decimals, column.charset, column.flags & FieldFlag.UNSIGNED
 
 
 def _common(streams: Sequence[Sequence[ColumnDefinition]]) -> list[ColumnDefinition]:

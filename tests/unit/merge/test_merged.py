@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dbmesh.errors import MeshError, NotSupported, OutOfSortMemory
 from dbmesh.merge import Aggregate, AggregateKind, Group, MergeSpec, SortKey
-from dbmesh.protocol import ColumnDefinition, FieldType
+from dbmesh.protocol import ColumnDefinition, FieldFlag, FieldType
 
 ID = ColumnDefinition(b"id", FieldType.LONG, 63, 11)
 NAME = ColumnDefinition(b"name", FieldType.VAR_STRING, 63, 40)
@@ -191,9 +191,9 @@ def test_streams_with_other_columns_are_an_error(run_merge: Any) -> None:
         run_merge(MergeSpec(), ([ID], []), ([ID, ID], []))
 
 
-def test_decimals_of_a_string_make_no_other_column(run_merge: Any) -> None:
-    sorted_in_memory = ColumnDefinition(b"name", FieldType.VAR_STRING, 63, 40, 0, 39)
-    assert run_merge(MergeSpec(), ([NAME], [(b"a",)]), ([sorted_in_memory], [(b"b",)])).rows == [(b"a",), (b"b",)]
+def test_strings_that_differ_by_their_execution_alone_make_one_column(run_merge: Any) -> None:
+    other = ColumnDefinition(b"name", FieldType.STRING, 63, 40, FieldFlag.ENUM, 39)
+    assert run_merge(MergeSpec(), ([NAME], [(b"a",)]), ([other], [(b"b",)])).rows == [(b"a",), (b"b",)]
 
 
 def test_the_widest_of_the_streams_columns_is_announced(run_merge: Any) -> None:

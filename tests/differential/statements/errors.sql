@@ -1,0 +1,79 @@
+-- Mistakes: the mesh gives the server's own error number.
+SELEC 1;
+SELECT;
+-- refused: this form of SELECT over several data nodes
+SELECT FROM item;
+SELECT * FROM;
+SELECT * FROM item WHERE;
+SELECT (1;
+SELECT 'open;
+SELECT id FROM item ORDER BY;
+-- refused: a LIMIT that is no number, over several data nodes
+SELECT id FROM item LIMIT -1;
+-- refused: a LIMIT that is no number, over several data nodes
+SELECT id FROM item LIMIT 'x';
+SELECT id FROM nothing;
+SELECT id FROM nothing WHERE id = 1;
+-- differs: MySQL's number for an unknown database; MariaDB says that the table does not exist
+SELECT id FROM nowhere.item;
+SELECT nothing FROM item;
+SELECT nothing FROM item WHERE id = 1;
+SELECT id FROM item WHERE nothing = 1;
+SELECT id FROM item WHERE id = 1 AND nothing = 1;
+SELECT id FROM item ORDER BY nothing;
+SELECT id FROM item GROUP BY nothing;
+SELECT x.id FROM item;
+SELECT x.id FROM item i WHERE i.id = 1;
+SELECT id FROM item i JOIN part p ON p.item_id = i.id WHERE part_id = nothing AND i.id = 1;
+SELECT item_id FROM part a JOIN part b ON a.item_id = b.item_id WHERE a.item_id = 7;
+SELECT no_such_function(1);
+SELECT ABS();
+SELECT ABS(1, 2);
+SELECT id, id FROM item WHERE id = 1 ORDER BY 3;
+SELECT COUNT(*) FROM item WHERE COUNT(*) > 1;
+-- refused: an aggregate within an aggregate
+SELECT SUM(COUNT(*)) FROM item;
+SELECT id FROM item HAVING nothing > 1;
+SELECT 1 UNION SELECT 1, 2;
+SELECT (SELECT 1, 2);
+SELECT (SELECT id FROM region);
+SELECT 9223372036854775807 + 1;
+SELECT CAST('x' AS nonsense);
+SELECT id FROM item WHERE (id, grp) = (1);
+SELECT 'a' COLLATE utf8mb4_nonsense;
+SELECT _nonsense'a';
+INSERT INTO nothing VALUES (1);
+INSERT INTO item (nothing) VALUES (1);
+INSERT INTO item (id) VALUES (1, 2);
+INSERT INTO item VALUES (1);
+INSERT INTO item (id) VALUES;
+INSERT item;
+UPDATE nothing SET a = 1;
+UPDATE item SET nothing = 1;
+UPDATE item SET WHERE id = 1;
+-- broken: no syntax error
+UPDATE item;
+DELETE FROM nothing;
+-- broken: no syntax error
+DELETE item;
+DELETE FROM item WHERE nothing = 1;
+TRUNCATE TABLE nothing;
+DROP TABLE nothing;
+ALTER TABLE nothing ADD COLUMN x INT;
+CREATE TABLE item (id INT);
+CREATE TABLE region (id INT);
+DROP INDEX nothing ON item;
+USE nowhere;
+SET NAMES;
+SET @@nothing = 1;
+-- refused: SHOW speaks of one server
+SHOW;
+-- broken: no syntax error
+COMMIT NOW;
+ROLLBACK TO SAVEPOINT nothing;
+-- refused: EXECUTE in SQL needs a statement kept on one connection
+EXECUTE nothing;
+-- refused: a procedure may touch any table
+CALL nothing();
+-- refused: this form of KILL
+KILL 'x';
