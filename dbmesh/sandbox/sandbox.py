@@ -72,11 +72,10 @@ class Sandbox:
         self.servers.pop(name).close()
 
     def close(self) -> None:
-        """End every server and remove the folder; a second call does nothing."""
+        """End every server, kill what else was started in the folder, remove it; a second call does nothing."""
         for server in self.servers.values():
             server.close()
         self.servers.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
         if self._reaper.stdin and not self._reaper.stdin.closed:
             self._reaper.stdin.close()
             self._reaper.wait()

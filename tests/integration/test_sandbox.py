@@ -15,7 +15,7 @@ import pymysql
 import pytest
 
 from dbmesh.sandbox import Sandbox, Server, ServerError
-from dbmesh.sandbox.process import wait_until
+from dbmesh.sandbox.process import Process, wait_until
 
 _HOLDER = """
 from dbmesh.sandbox import Sandbox
@@ -82,6 +82,17 @@ def test_a_server_that_cannot_start_says_why_from_its_log(sandbox: Sandbox) -> N
             sandbox.start("broken", options=["--no-such-option"])
     finally:
         sandbox.discard("broken")
+
+
+def test_a_process_that_nobody_ended_ends_with_the_sandbox() -> None:
+    with Sandbox() as sandbox:
+        folder = sandbox.folder / "forgotten"
+        folder.mkdir()
+        forgotten = Process("forgotten", folder)
+        forgotten.start(["sleep", "1000"], {}, lambda: True, 10)
+        assert forgotten.pid is not None
+    wait_until(lambda: forgotten.pid is None, 5, lambda: "it still runs")
+    assert not sandbox.folder.exists()
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """A sentence."""
-        self.console.print(escape(text))
+        self.console.print(escape(text), soft_wrap=True)
 
     def sql(self, statement: str, prompt: str = "mesh> ") -> None:
         """A statement as the application sends it."""
