@@ -103,9 +103,7 @@ def town_mesh(sandbox: Sandbox, servers: tuple[Server, Server]) -> Iterator[Town
         server.script([f"CREATE DATABASE town_{number}"])
         server.script([f"CREATE TABLE {name} {columns}" for name, columns in TABLES.items()], f"town_{number}")
     servers[0].script(["CREATE DATABASE town_empty"])
-    servers[1].script(
-        ["CREATE TABLE diary (id INT AUTO_INCREMENT PRIMARY KEY, line VARCHAR(40))"], database="town_1"
-    )
+    servers[1].script(["CREATE TABLE diary (id INT AUTO_INCREMENT PRIMARY KEY, line VARCHAR(40))"], database="town_1")
     rules = write_rules(sandbox.folder / "town", servers, mesh=MESH_RULES, town=TOWN_RULES, empty=EMPTY_RULES)
     mesh = Mesh(sandbox.folder / "town_mesh", rules, Account("app", "secret"))
     mesh.start()
