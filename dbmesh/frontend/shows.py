@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dbmesh.backend.connection import Result
 from dbmesh.errors import AccessDenied, NoDatabase, NotSupported, UnknownDatabase, UnknownTable
 from dbmesh.frontend.asks import ask
+from dbmesh.frontend.show_condition import LIKE, checked, checked_column
 from dbmesh.rules.model import DataNode, LogicalDatabase
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ _NAME = r"(?:`((?:[^`]|``)+)`|([\w$\x80-\U0010ffff]+))"
 _TABLE = rf"{_NAME}(?:\s*\.\s*{_NAME})?"
 _FROM = rf"(?:\s+(?:FROM|IN)\s+{_NAME})?"
 _REST = r"\s*(.*?)\s*;?\s*\Z"
-_LIKE = re.compile(r"LIKE\s+('(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")\Z", re.IGNORECASE | re.DOTALL)
 _ANYWHERE = re.compile(
     r"SHOW\s+((GLOBAL|SESSION|LOCAL)\s+)?(VARIABLES|STATUS|(STORAGE\s+)?ENGINES|CHARACTER\s+SET|CHARSET|COLLATION"
     r"|PLUGINS|PRIVILEGES|PROFILES)\b",
     re.IGNORECASE,
 )
+_OWN = re.compile(r"(?:FOR\s+CURRENT_USER(?:\s*\(\s*\))?)?", re.IGNORECASE)
 
 
 async def show(session: Session, text: str) -> Result:
@@ -37,7 +38,9 @@ async def show(session: Session, text: str) -> Result:
         match = pattern.match(text)
         if match is not None:
             return await answer(session, match)
-    if _ANYWHERE.match(text):
+    anywhere = _ANYWHERE.match(text)
+    if anywhere is not None:
+        checked(text[anywhere.end() :].rstrip("; \t\r\n").lstrip())
         return await ask(session, text)
     words = " ".join(text.split()[:3]).upper().rstrip(";")
     raise NotSupported(f"{words} speaks of one server", "ask the server itself, or use SHOW MESH …")
@@ -80,18 +83,18 @@ async def _existing(session: Session, database: LogicalDatabase) -> dict[str, st
 async def _columns(session: Session, match: re.Match[str]) -> Result:
     full, *names, rest = match.groups()
     _, node = _table(session, names)
-    return await ask(session, f"SHOW {full or ''} COLUMNS FROM `{node.table}` {rest}", node.data_source)
+    return await ask(session, f"SHOW {full or ''} COLUMNS FROM {_quoted(node.table)} {checked(rest)}", node.data_source)
 
 
 async def _describe(session: Session, match: re.Match[str]) -> Result:
     *names, rest = match.groups()
     _, node = _table(session, [*names, None, None])
-    return await ask(session, f"DESCRIBE `{node.table}` {rest}", node.data_source)
+    return await ask(session, f"DESCRIBE {_quoted(node.table)} {checked_column(rest)}", node.data_source)
 
 
 async def _create_table(session: Session, match: re.Match[str]) -> Result:
     name, node = _table(session, [*match.groups()[:4], None, None])
-    result = await ask(session, f"SHOW CREATE TABLE `{node.table}`", node.data_source)
+    result = await ask(session, f"SHOW CREATE TABLE {_quoted(node.table)}", node.data_source)
     for row in result.rows:
         actual, logical = _quoted(node.table), _quoted(name)
         row[0] = name.encode()
@@ -109,7 +112,7 @@ async def _create_database(session: Session, match: re.Match[str]) -> Result:
 async def _index(session: Session, match: re.Match[str]) -> Result:
     *names, rest = match.groups()
     name, node = _table(session, names)
-    result = await ask(session, f"SHOW INDEX FROM `{node.table}` {rest}", node.data_source)
+    result = await ask(session, f"SHOW INDEX FROM {_quoted(node.table)} {checked(rest)}", node.data_source)
     for row in result.rows:
         row[0] = name.encode()
     return result
@@ -123,6 +126,8 @@ async def _processlist(session: Session, match: re.Match[str]) -> Result:
 
 
 async def _grants(session: Session, match: re.Match[str]) -> Result:
+    if not _OWN.fullmatch(match[1]):
+        raise NotSupported("SHOW GRANTS of another user", "see the users in mesh.yaml")
     user = session.user
     privileges = "SELECT" if user.read_only else "SELECT, INSERT, UPDATE, DELETE"
     if "ddl" in user.grants and not user.read_only:
@@ -134,14 +139,14 @@ async def _grants(session: Session, match: re.Match[str]) -> Result:
 
 async def _select(session: Session, first: str, rows: list[list[str | None]], others: list[str], rest: str) -> Result:
     """Rows the mesh knows, through a server's LIKE and WHERE. ``rows`` may have more columns than are shown."""
-    like = _LIKE.match(rest)
+    like = LIKE.match(rest)
     label = f"{first} ({like[1][1:-1]})" if like else first
     names = [first, *others]
     width = max([len(names), *(len(row) for row in rows)])
     inner = [*names, *(f"hidden {n}" for n in range(width - len(names)))]
     selects = [_row(inner, [None] * width) + " LIMIT 0", *(_row(inner, row) for row in rows)]
     shown = ", ".join(f"{_quoted(name)} AS {_quoted(label if name == first else name)}" for name in names)
-    condition = f"WHERE {_quoted(first)} LIKE {like[1]}" if like else rest
+    condition = f"WHERE {_quoted(first)} LIKE {like[1]}" if like else checked(rest)
     union = " UNION ALL ".join(f"({select})" for select in selects)
     return await ask(session, f"SELECT {shown} FROM ({union}) AS known {condition}")
 
