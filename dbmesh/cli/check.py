@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from dbmesh.cli.live import live_mistakes
 from dbmesh.cli.options import exit_with_mistakes
+from dbmesh.cli.terminal import console
 from dbmesh.rules.json_schema import json_schema
 from dbmesh.rules.loader import load
 from dbmesh.rules.mistakes import RuleErrors
@@ -54,5 +54,5 @@ def _show(rules: MeshRules) -> None:
     table = Table(*HEADINGS, box=None, pad_edge=False)
     for row in table_rows(rules):
         table.add_row(*row)
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    console().print(table)
     click.echo("the rules are right")

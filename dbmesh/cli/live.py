@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from dbmesh.backend.catalog import ServerCatalog
 from dbmesh.backend.cluster import Cluster
 from dbmesh.errors import MeshError, UnknownTable
@@ -14,18 +16,18 @@ async def live_mistakes(rules: MeshRules) -> list[str]:
     """One line per difference; empty when all is well."""
     cluster = Cluster(rules)
     try:
-        found = [f"data source {name}: {error.message}" for name, error in (await cluster.warm_up()).items()]
-        unreachable = {line.split()[2].rstrip(":") for line in found}
+        failures = await cluster.warm_up()
+        found = [f"data source {name}: {error.message}" for name, error in failures.items()]
         catalog = ServerCatalog(cluster, rules)
         for database in rules.databases.values():
             for name, rule in sorted(database.tables.items()):
-                found += await _table_mistakes(f"{database.name}.{name}", rule, catalog, unreachable)
+                found += await _table_mistakes(f"{database.name}.{name}", rule, catalog, failures.keys())
         return found
     finally:
         await cluster.close()
 
 
-async def _table_mistakes(name: str, rule: TableRule, catalog: ServerCatalog, unreachable: set[str]) -> list[str]:
+async def _table_mistakes(name: str, rule: TableRule, catalog: ServerCatalog, unreachable: Set[str]) -> list[str]:
     found: list[str] = []
     first: tuple[str, Table] | None = None
     for node in rule.nodes:

@@ -18,7 +18,7 @@ from dbmesh.cli.options import load_or_exit, rules_option
 from dbmesh.errors import MeshError
 from dbmesh.frontend.listener import Frontend, open_socket, remove_socket_file
 from dbmesh.frontend.mesh import Mesh
-from dbmesh.frontend.sessions import WORKER_IDS
+from dbmesh.frontend.sessions import connection_ids
 from dbmesh.rules.loader import load
 from dbmesh.rules.model import Listener, MeshRules
 
@@ -88,15 +88,14 @@ async def _serve(directory: Path, rules: MeshRules, sockets: list[socket.socket]
     def load_again() -> MeshRules:
         return replace(load(directory, os.environ), listeners=rules.listeners)
 
-    mesh = Mesh(rules, load_again, worker)
+    mesh = Mesh(rules, load_again)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: mesh.spawn(_reload(mesh)))
     await mesh.start()
-    ids = iter(range(worker * WORKER_IDS + 1, (worker + 1) * WORKER_IDS))
-    frontend = Frontend(mesh, max_connections=rules.max_connections, connection_ids=ids)
+    frontend = Frontend(mesh, max_connections=rules.max_connections, connection_ids=connection_ids(worker))
     for sock in sockets:
         await frontend.serve(sock)
     _log.info("serving %s", ", ".join(sorted(rules.databases)))

@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dbmesh.cli.options import load_or_exit, rules_option
+from dbmesh.cli.terminal import console
 from dbmesh.errors import MeshError
 from dbmesh.rules.model import MeshRules
 from dbmesh.saga.coordinator import Kind
@@ -362,24 +363,24 @@ def _print_list(found: Sequence[GlobalTransaction]) -> None:
         over = item.ended_at is not None
         error = "" if over else escape(item.last_error or "")
         table.add_row(item.gtrid, state, _age(item.age), owner, escape(item.client or ""), str(item.attempts), error)
-    _console().print(table)
+    console().print(table)
 
 
 def _print_details(details: dict[str, Any]) -> None:
-    console = _console()
+    screen = console()
     for name in ("gtrid", "state", "owner", "client", "created_at", "deadline", "decided_at", "ended_at"):
         if details[name]:
-            console.print(f"{name.replace('_at', ''):10} {escape(str(details[name]))}", highlight=False)
+            screen.print(f"{name.replace('_at', ''):10} {escape(str(details[name]))}", highlight=False)
     if details["last_error"]:
-        console.print(f"{'last error':10} {escape(details['last_error'])}", highlight=False)
+        screen.print(f"{'last error':10} {escape(details['last_error'])}", highlight=False)
     for name, shard in details["shards"].items():
-        console.print(f"\n[bold]{escape(name)}[/]", highlight=False)
+        screen.print(f"\n[bold]{escape(name)}[/]", highlight=False)
         if "error" in shard:
-            console.print(f"  {escape(shard['error'])}", highlight=False)
+            screen.print(f"  {escape(shard['error'])}", highlight=False)
             continue
-        _print_shard(console, shard)
+        _print_shard(screen, shard)
     for event in details["events"]:
-        console.print(f"{event['at']} {event['actor']} {event['kind']} {json.dumps(event['detail'])}", highlight=False)
+        screen.print(f"{event['at']} {event['actor']} {event['kind']} {json.dumps(event['detail'])}", highlight=False)
 
 
 def _print_shard(console: Console, shard: dict[str, Any]) -> None:
@@ -396,11 +397,6 @@ def _print_shard(console: Console, shard: dict[str, Any]) -> None:
             console.print(f"  branch {branch['branch']} {branch['state']}: {escape(branch['note'])}", highlight=False)
     for lock in shard["locks"]:
         console.print(f"  lock {lock['table']} {escape(lock['key'])} {lock['state']}", highlight=False)
-
-
-def _console() -> Console:
-    # a narrow pipe must not cut gtrids and SQL in pieces
-    return Console(width=None if sys.stdout.isatty() else 1000, soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

@@ -29,6 +29,8 @@ from dbmesh.sql.comments import open_comments
 from dbmesh.transaction.base import Sagas
 from dbmesh.transaction.recovery import Proxy
 
+RETIRE_CHECK = 0.2  # seconds between two looks at whether replaced rules are still in use
+RETIRE_GRACE = 5.0  # seconds for what is being relayed over their connections
 FALLBACK_VERSION = "8.0.36-DBMesh"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _log = logging.getLogger(__name__)
@@ -37,11 +39,11 @@ _log = logging.getLogger(__name__)
 class Mesh:
     """``generation`` is swapped whole by `adopt`; sessions in a transaction keep theirs."""
 
-    def __init__(self, rules: MeshRules, load: Callable[[], MeshRules], worker: int = 0) -> None:
-        """``load``: reads the rule files again. ``worker``: the number of this process among the mesh's."""
+    def __init__(self, rules: MeshRules, load: Callable[[], MeshRules]) -> None:
+        """``load``: reads the rule files again."""
         self._load = load
         self.generation = Generation.of(rules)
-        self.sessions = Sessions(worker)
+        self.sessions = Sessions()
         self.proxy = Proxy(rules)
         self.sagas = Sagas(self.proxy)
         self.keys = Keys(self.proxy.worker_id)
@@ -123,7 +125,18 @@ class Mesh:
         self._learned.clear()
         self.proxy.reload(rules)
         if before.cluster is not self.generation.cluster:
-            self.spawn(before.cluster.close(grace=rules.transaction.deadline))
+            self.spawn(self._retire(before, rules.transaction.deadline))
+
+    async def _retire(self, before: Generation, seconds: float) -> None:
+        """Close the connections of replaced rules when no session works under them, or after ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds):
+                while any(session.generation is before for session in self.sessions):  # noqa: ASYNC110 - no hot signal
+                    await asyncio.sleep(RETIRE_CHECK)
+        except TimeoutError:
+            _log.warning("transactions that began before the rules were replaced lose their connections")
+        finally:
+            await before.cluster.close(grace=RETIRE_GRACE)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run something that outlives the session that asked for it."""

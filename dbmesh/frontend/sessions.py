@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,17 +15,19 @@ if TYPE_CHECKING:
 WORKER_IDS = 1 << 24  # connection ids of one worker process; they stay unique over 255 workers
 
 
-class Sessions:
-    """Who is connected. ``worker``: the number of this process, its ids begin at ``worker * WORKER_IDS + 1``."""
+def connection_ids(worker: int) -> Iterator[int]:
+    """The connection ids of a worker process, by its number; they begin again when all have been given."""
+    while True:
+        yield from range(worker * WORKER_IDS + 1, (worker + 1) * WORKER_IDS)
 
-    def __init__(self, worker: int = 0) -> None:
-        self._ids = itertools.count(worker * WORKER_IDS + 1)
+
+class Sessions:
+    """Who is connected to this process."""
+
+    def __init__(self) -> None:
         self._sessions: dict[int, Session] = {}
         self._empty = asyncio.Event()
         self._empty.set()
-
-    def new_id(self) -> int:
-        return next(self._ids)
 
     def add(self, session: Session) -> None:
         self._sessions[session.id] = session

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from dbmesh.errors import MeshError, NotSupported
@@ -125,17 +126,21 @@ class Proxy:
     def reload(self, rules: MeshRules) -> None:
         """Take over new data sources and times; the log stays where it was until a restart."""
         self.links.data_sources = rules.data_sources
+        self.rules = replace(rules.transaction, log=self.rules.log, schema=self.rules.schema)
 
     async def lease_worker_id(self) -> int:
         """The worker id for generated keys, leased now if it is not yet. Raises NoLease, NotSupported, BackendLost."""
+        self._wants_worker = True  # from now on it is also taken later, when the log cannot be reached yet
         self.require()
-        self._wants_worker = True
-        assert self._log is not None
-        if self.worker is None:
+        if self.worker is None or self.worker.id is None:
+            await self._renew_worker()
+        return self.worker_id()
+
+    async def _renew_worker(self) -> None:
+        if self.worker is None and self._log is not None:
             self.worker = WorkerLease(self._log, self.instance, self.rules.lease)
-        if self.worker.id is None:
+        if self.worker is not None:
             await self.worker.renew()
-        return self.worker.require()
 
     def worker_id(self) -> int:
         """The leased worker id, for each generated key. Raises NoLease when it may be another process's by now."""
@@ -180,10 +185,13 @@ class Proxy:
             try:
                 if self._lease is not None:
                     await self._lease.renew()
-                if self.worker is not None:
-                    await self.worker.renew()
+                if self._wants_worker:
+                    await self._renew_worker()
             except MeshError as error:
                 _LOGGER.warning("lease of proxy %s not renewed: %s", self.instance, error)
+            except Exception:
+                # a loop that ends would let this proxy's transactions be taken over for ever after
+                _LOGGER.exception("lease of proxy %s not renewed", self.instance)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -193,6 +201,8 @@ class Proxy:
                 await self.sweep()
             except MeshError as error:
                 _LOGGER.warning("sweep of proxy %s: %s", self.instance, error)
+            except Exception:
+                _LOGGER.exception("sweep of proxy %s", self.instance)
 
     # -- the sweeper
 
