@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dbmesh.backend.connection import Connection
+from dbmesh.engine import lanes as row_lanes
 from dbmesh.engine import read
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.ddl import run_ddl
 from dbmesh.engine.generation import Generation
-from dbmesh.engine.lanes import Lane
+from dbmesh.engine.lanes import MOST_WARNINGS, Lane
 from dbmesh.engine.write import write
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.model import Bound
-from dbmesh.transaction.local import DEADLOCK, INTERRUPTED, LocalTransaction
+from dbmesh.transaction.local import INTERRUPTED, LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
 
 CONNECTIONS_PER_QUERY = 8  # of one data source; further units share, see `lanes`
@@ -34,11 +35,14 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
     if len(bound.units) == 1:
         return await _single(bound, generation, caller, transaction)
     if transaction is not None:
-        return await write(bound, transaction, caller)
+        return await write(bound, transaction, caller, guard=True)
     own = LocalTransaction(generation.cluster, caller.capabilities)
     try:
-        outcome = await write(bound, own, caller)
+        outcome = await write(bound, own, caller, guard=False)
         await uninterrupted(own.commit())
+    except MeshError:
+        await own.rollback()
+        raise
     finally:
         own.discard()
     return outcome
@@ -59,6 +63,9 @@ async def _single(
     await transaction.enlist([unit.data_source], caller.state)
     try:
         outcome = await caller.relay(transaction.branches[unit.data_source], sql, bound.last_insert_id)
+    except BackendError:
+        await uninterrupted(transaction.settle([unit.data_source]))
+        raise
     except MeshError as error:
         if isinstance(error, BackendLost):
             await transaction.abort(error.message)
@@ -66,8 +73,8 @@ async def _single(
     except BaseException:
         await transaction.abort(INTERRUPTED)
         raise
-    if outcome.errno == DEADLOCK:
-        await transaction.rollback()
+    if outcome.errno:
+        await uninterrupted(transaction.settle([unit.data_source]))
     return outcome
 
 
@@ -91,20 +98,20 @@ async def _read(
         for connection in held:
             await connection.apply(caller.state)
         try:
-            sent = await read.run_merge(spec, lanes, streams, held[-1] if evaluators else None, caller)
+            await row_lanes.start(lanes, whole=transaction is not None)
+            sent = await read.run_merge(spec, streams, held[-1] if evaluators else None, caller)
         except BackendError:
             unclean = await read.close(lanes, whole=transaction is not None)
+            if transaction is not None and not unclean:
+                await uninterrupted(transaction.settle(wanted))
             raise
         unclean = await read.close(lanes, whole=transaction is not None)
-    except BackendError as error:
-        if transaction is not None and error.errno == DEADLOCK:
-            await transaction.rollback()
-        raise
     finally:
         _let_go(lanes, held, unclean, generation)
         if transaction is not None and unclean:
             await transaction.abort("a query of it ended before its rows were read")
-    return Outcome(rows=sent, warnings=sum(lane.warnings for lane in lanes))
+    rows = [row for lane in lanes for row in lane.warning_rows]
+    return Outcome(rows=sent, warnings=sum(lane.warnings for lane in lanes), warning_rows=rows[:MOST_WARNINGS])
 
 
 def _most(names: Sequence[str], generation: Generation) -> dict[str, int]:

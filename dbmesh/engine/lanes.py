@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from typing import IO
 
 from dbmesh.backend.connection import Connection, RowStream
+from dbmesh.engine.caller import WarningRow
 from dbmesh.errors import BackendError, MeshError
 from dbmesh.plan.model import RouteUnit
 from dbmesh.protocol.resultset import ColumnDefinition
 
 SPOOL_MEMORY = 1 << 20  # bytes of a spooled stream that stay in memory
 SPOOL_BATCH = 1 << 16  # bytes read back at a time
+MOST_WARNINGS = 64  # are kept, as max_error_count has it
 LEFTOVER_BATCHES = 16  # read to the end after a LIMIT rather than lose the connection
 
 
@@ -55,7 +57,7 @@ class UnitStream:
             raise
         if batch is None:
             self.ended = True
-            self._lane.warnings += self._live.warnings
+            await self._lane.note_warnings(self._live.warnings)
         return batch
 
     async def spool(self) -> None:
@@ -100,6 +102,7 @@ class Lane:
         self.connection = connection
         self.streams: list[UnitStream] = []
         self.warnings = 0
+        self.warning_rows: list[WarningRow] = []
         self._encoding = encoding
         self._active: UnitStream | None = None
 
@@ -116,22 +119,38 @@ class Lane:
         self._active = stream
         await stream.start(stream.unit.sql.encode(self._encoding, "surrogateescape"))
 
+    async def note_warnings(self, number: int) -> None:
+        """After a unit's last row: the next one on this connection would make its server forget them."""
+        self.warnings += number
+        if number and len(self.warning_rows) < MOST_WARNINGS:
+            self.warning_rows += (await self.connection.execute("SHOW WARNINGS")).rows
+
     async def finish(self, limit: int | None) -> bool:
         """True when the connection is clean and can serve others."""
-        try:
-            return all([await stream.finish(limit) for stream in self.streams])
-        except MeshError:
-            return False
+        clean = True
+        for stream in self.streams:
+            try:
+                clean = await stream.finish(limit) and clean
+            except BackendError:
+                continue  # that ends the stream as well as its last row
+            except MeshError:
+                clean = False
+        return clean and not self.connection.closed
 
     def abandon(self) -> None:
         for stream in self.streams:
             stream.abandon()
 
 
-async def start(lanes: Sequence[Lane]) -> None:
-    """Send the first query of every lane; the first error ends all."""
+async def start(lanes: Sequence[Lane], *, whole: bool) -> None:
+    """Send the first query of every lane; the first error ends all.
+
+    ``whole``: all are waited for, for a transaction's connections that must not be lost to another server's error.
+    """
     tasks = [asyncio.ensure_future(lane.activate(lane.streams[0])) for lane in lanes]
     try:
+        if whole:
+            await asyncio.wait(tasks)
         await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from dbmesh.backend.connection import Connection
-from dbmesh.engine import lanes as row_lanes
 from dbmesh.engine.caller import Caller
 from dbmesh.engine.lanes import LEFTOVER_BATCHES, Lane, UnitStream
 from dbmesh.errors import BackendError
@@ -46,16 +45,14 @@ def assign(
 
 async def run_merge(
     spec: MergeSpec,
-    lanes: Sequence[Lane],
     streams: Sequence[UnitStream],
     evaluator: Connection | None,
     caller: Caller,
 ) -> int:
-    """Merge the streams into ``caller``; the number of rows sent.
+    """Merge the streams, whose lanes have been started, into ``caller``; the number of rows sent.
 
     ``evaluator``: a connection that no lane uses, needed when the merge has a ``finish`` stage.
     """
-    await row_lanes.start(lanes)
     known = _columns(streams)
     steps = merged(spec, known)
     reply: Reply = None

@@ -13,16 +13,20 @@ from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.plan.model import Bound, RouteUnit
-from dbmesh.transaction.local import DEADLOCK, INTERRUPTED, LocalTransaction
+from dbmesh.transaction.local import INTERRUPTED, LocalTransaction
+from dbmesh.transaction.uninterrupted import uninterrupted
 
 _COUNTER = re.compile(rb"(\w[\w ]*): (\d+)")
 _SAVEPOINT = "`dbmesh statement`"
 
 
-async def write(bound: Bound, transaction: LocalTransaction, caller: Caller) -> Outcome:
-    """Run all units; an error undoes the statement on every shard, and a deadlock the whole transaction."""
+async def write(bound: Bound, transaction: LocalTransaction, caller: Caller, *, guard: bool) -> Outcome:
+    """Run all units; an error undoes the statement on every shard, and a deadlock the whole transaction.
+
+    ``guard``: False for a transaction that has nothing but this statement, and is rolled back when it fails.
+    """
     await transaction.enlist([unit.data_source for unit in bound.units], caller.state)
-    guarded = list(dict.fromkeys(unit.data_source for unit in bound.units)) if len(bound.units) > 1 else []
+    guarded = list(dict.fromkeys(unit.data_source for unit in bound.units)) if guard else []
     outcome = Outcome(last_insert_id=bound.last_insert_id or 0)
     try:
         for name in guarded:
@@ -32,7 +36,7 @@ async def write(bound: Bound, transaction: LocalTransaction, caller: Caller) -> 
         for name in guarded:
             await transaction.branches[name].execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
     except MeshError as error:
-        await _undo(error, transaction, guarded)
+        await uninterrupted(_undo(error, transaction, guarded))
         raise
     except BaseException:
         await transaction.abort(INTERRUPTED)
@@ -81,10 +85,8 @@ async def _undo(error: MeshError, transaction: LocalTransaction, guarded: Sequen
     if isinstance(error, BackendLost):
         await transaction.abort(error.message)
         return
-    if isinstance(error, BackendError) and error.errno == DEADLOCK:
-        # the server that found the deadlock has rolled its branch back: the rest of the transaction must go too
-        await transaction.rollback()
-        return
+    if isinstance(error, BackendError):
+        await transaction.settle(guarded)
     for name in guarded:
         connection = transaction.branches.get(name)
         if connection is None:
@@ -93,4 +95,3 @@ async def _undo(error: MeshError, transaction: LocalTransaction, guarded: Sequen
             await connection.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
         except MeshError as failure:
             await transaction.abort(f"a statement could not be undone on data source '{name}': {failure.message}")
-            return

@@ -12,11 +12,11 @@ from dbmesh.backend.pool import Capabilities
 from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
-from dbmesh.errors import MeshError, NotSupported, ParseError
+from dbmesh.errors import NotSupported, ParseError
 from dbmesh.plan.model import Bound, Plan
 from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.transaction import ports
-from dbmesh.transaction.local import DEADLOCK, LocalTransaction
+from dbmesh.transaction.local import LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
@@ -56,20 +56,24 @@ class SessionConnections:
 
 @dataclass(slots=True)
 class ClientTransaction:
-    """Exactly one of ``local`` and ``saga`` is there. ``ended``: a deadlock has ended it, as it would in MySQL."""
+    """Exactly one of ``local`` and ``saga`` is there."""
 
     generation: Generation
     local: LocalTransaction | None = None
     saga: Saga | None = None
     session: Session | None = None  # whose connections a saga's statements run on
-    ended: bool = False
 
     @classmethod
     async def begin(cls, session: Session, text: str) -> ClientTransaction:
         """A new one in the session's mode. ``text``: BEGIN or START TRANSACTION with its options."""
         options = _options(text)
-        generation = session.mesh.generation
-        if session.transaction_mode == "base":
+        generation = session.generation
+        if session.transaction_mode == "base" and not _reads_only(session, options):
+            if _SNAPSHOT in options:
+                raise NotSupported(
+                    "a BASE transaction commits each statement, so it has no snapshot",
+                    "add READ ONLY, or use SET dbmesh_transaction='local'",
+                )
             saga = session.mesh.sagas.begin(generation.catalog, f"{session.user.name}@{session.client.host}")
             return cls(generation, saga=saga, session=session)
         local = LocalTransaction(generation.cluster, session.capabilities, _begin_statements(session, options))
@@ -80,24 +84,19 @@ class ClientTransaction:
 
     async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement of the transaction."""
-        try:
-            if plan.writes and not plan.locks:
-                return await self.write(plan, bound, caller)
-            if self.saga is not None and plan.locks:
-                raise NotSupported(
-                    "a BASE transaction commits each statement, so SELECT with a locking clause would hold no lock",
-                    "leave the clause out, or use SET dbmesh_transaction='local'",
-                )
-            outcome = await engine.run(bound, self.generation, caller, self.local)
-        except MeshError as error:
-            self._notice(error.errno)
-            raise
-        self._notice(outcome.errno)
-        return outcome
+        if plan.writes and not plan.locks:
+            return await self.write(plan, bound, caller)
+        if self.saga is not None and plan.locks:
+            raise NotSupported(
+                "a BASE transaction commits each statement, so SELECT with a locking clause would hold no lock",
+                "leave the clause out, or use SET dbmesh_transaction='local'",
+            )
+        return await engine.run(bound, self.generation, caller, self.local)
 
-    def _notice(self, errno: int) -> None:
-        if errno == DEADLOCK or (self.saga is not None and not self.saga.active):
-            self.ended = True
+    @property
+    def ended(self) -> bool:
+        """A deadlock has ended it, as it would in MySQL: the client is out of it."""
+        return not self.saga.active if self.saga is not None else self._local.ended
 
     async def write(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement that changes rows on one shard or several: on all of them or on none."""
@@ -133,11 +132,7 @@ class ClientTransaction:
             await self._local.savepoint(name)
 
     async def rollback_to(self, name: str) -> None:
-        try:
-            await (self.saga.rollback_to(name) if self.saga is not None else self._local.rollback_to(name))
-        except MeshError as error:
-            self._notice(error.errno)
-            raise
+        await (self.saga.rollback_to(name) if self.saga is not None else self._local.rollback_to(name))
 
     async def release_savepoint(self, name: str) -> None:
         if self.saga is not None:
@@ -181,6 +176,13 @@ def _options(text: str) -> tuple[str, ...]:
             f"for the right syntax to use near '{', '.join(unknown or found)}' at line 1"
         )
     return found
+
+
+def _reads_only(session: Session, options: tuple[str, ...]) -> bool:
+    """Without writes there is nothing to compensate: the servers' own transactions do, and refuse writes."""
+    if "READ WRITE" in options:
+        return False
+    return "READ ONLY" in options or ("transaction_read_only", "1") in session.settings.next_transaction
 
 
 def _begin_statements(session: Session, options: tuple[str, ...]) -> tuple[str, ...]:

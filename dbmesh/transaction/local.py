@@ -14,8 +14,8 @@ from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
 from dbmesh.errors import BackendLost, CommitFailed, MeshError, NoSavepoint
+from dbmesh.protocol.constants import Status
 
-DEADLOCK = 1213
 INTERRUPTED = "a statement of it was interrupted"
 
 
@@ -31,7 +31,11 @@ class TransactionAborted(MeshError):
 
 @dataclass(slots=True)
 class LocalTransaction:
-    """Branches by data source, in the order of their first use. ``begin``: the statements that start each."""
+    """Branches by data source, in the order of their first use. ``begin``: the statements that start each.
+
+    ``aborted``: why it was rolled back while the client still thinks it is in it. ``ended``: a server has ended it,
+    as a deadlock does, and the client is out of it.
+    """
 
     cluster: Cluster
     capabilities: Capabilities
@@ -39,11 +43,11 @@ class LocalTransaction:
     branches: dict[str, Connection] = field(default_factory=dict)
     savepoints: list[str] = field(default_factory=list)
     aborted: str | None = None
+    ended: bool = False
 
     async def enlist(self, data_sources: Iterable[str], state: SessionState) -> None:
         """Have a branch on each data source, its session state applied. Takes all missing connections or none."""
-        if self.aborted is not None:
-            raise TransactionAborted(self.aborted)
+        await self._require_alive()
         wanted = list(dict.fromkeys(data_sources))
         missing = [name for name in wanted if name not in self.branches]
         if missing:
@@ -51,6 +55,18 @@ class LocalTransaction:
             await self._begin(missing, connections, state)
         for name in wanted:
             await self.branches[name].apply(state)
+
+    async def _require_alive(self) -> None:
+        """Raises TransactionAborted; a branch that has been lost meanwhile takes all others with it."""
+        if self.aborted is None:
+            lost = self._lost()
+            if lost is not None:
+                await self.abort(f"the connection to data source '{lost}' was lost")
+        if self.aborted is not None:
+            raise TransactionAborted(self.aborted)
+
+    def _lost(self) -> str | None:
+        return next((name for name, connection in self.branches.items() if connection.closed), None)
 
     async def _begin(self, names: Sequence[str], connections: Sequence[Connection], state: SessionState) -> None:
         for name, connection in zip(names, connections, strict=True):
@@ -68,15 +84,35 @@ class LocalTransaction:
                 self.cluster.release(connection, reusable=False)
             raise
 
+    async def settle(self, data_sources: Iterable[str]) -> None:
+        """After a server's error there. When it undid more than the statement, the other branches must go too."""
+        for name in data_sources:
+            connection = self.branches.get(name)
+            if connection is None:
+                continue
+            try:
+                await connection.execute("DO 0")  # its answer says whether the branch is still there
+            except MeshError as error:
+                await self.abort(error.message)
+                return
+            if not connection.status & Status.IN_TRANS:
+                await self.rollback()
+                self.ended = True
+                return
+
     async def abort(self, why: str) -> None:
         """Roll every branch back and refuse all further statements until the client ends the transaction."""
-        await self.rollback()
-        self.aborted = why
+        self.aborted = why  # first: from here on nobody may go on with the rest of it
+        await self._roll_back()
 
     async def commit(self) -> None:
         """Commit every branch in order. Raises CommitFailed naming the shards when the outcome is not whole."""
         if self.aborted is not None:
             raise TransactionAborted(self.aborted)
+        lost = self._lost()
+        if lost is not None:
+            await self._roll_back()
+            raise BackendLost(lost, False, "the transaction was rolled back on every shard")
         committed: list[str] = []
         while self.branches:
             name, connection = next(iter(self.branches.items()))
@@ -84,22 +120,17 @@ class LocalTransaction:
                 await connection.execute("COMMIT")
             except MeshError as error:
                 self._drop(name)
-                await self.rollback()
-                raise self._commit_failure(committed, name, error) from error
+                await self._roll_back()
+                raise _commit_failure(committed, name, error) from error
             committed.append(name)
             self._give_back(name)
 
-    def _commit_failure(self, committed: Sequence[str], name: str, error: MeshError) -> MeshError:
-        unknown = isinstance(error, BackendLost) and error.started
-        if not committed and not unknown:
-            return error
-        parts = [f"committed on {', '.join(committed)}"] if committed else []
-        parts.append(f"{'unknown' if unknown else 'not committed'} on {name} ({error.message})")
-        return CommitFailed(f"Got error during COMMIT: {'; '.join(parts)}; every other shard was rolled back")
-
     async def rollback(self) -> None:
         """Roll every branch back; a branch whose server does not answer is dropped, which rolls it back too."""
+        await self.abort(INTERRUPTED)
         self.aborted = None
+
+    async def _roll_back(self) -> None:
         self.savepoints.clear()
         for name in list(self.branches):
             try:
@@ -111,23 +142,36 @@ class LocalTransaction:
 
     async def savepoint(self, name: str) -> None:
         """SAVEPOINT on every branch, and on those that join later. ``name``: as it stands in SQL, quoted."""
-        for connection in self.branches.values():
-            await connection.execute(f"SAVEPOINT {name}")
-        if name in self.savepoints:
-            self.savepoints.remove(name)
+        await self._on_all(f"SAVEPOINT {name}")
+        self.savepoints[:] = [known for known in self.savepoints if known.lower() != name.lower()]
         self.savepoints.append(name)
 
     async def rollback_to(self, name: str) -> None:
         """ROLLBACK TO SAVEPOINT; error 1305 when there is none of that name."""
-        del self.savepoints[self._savepoint(name) + 1 :]
-        for connection in self.branches.values():
-            await connection.execute(f"ROLLBACK TO SAVEPOINT {name}")
+        await self._require_alive()
+        kept = self._savepoint(name) + 1
+        await self._on_all(f"ROLLBACK TO SAVEPOINT {name}")
+        del self.savepoints[kept:]
 
     async def release_savepoint(self, name: str) -> None:
         """RELEASE SAVEPOINT, which forgets the later ones too; error 1305 when there is none of that name."""
-        del self.savepoints[self._savepoint(name) :]
-        for connection in self.branches.values():
-            await connection.execute(f"RELEASE SAVEPOINT {name}")
+        await self._require_alive()
+        kept = self._savepoint(name)
+        await self._on_all(f"RELEASE SAVEPOINT {name}")
+        del self.savepoints[kept:]
+
+    async def _on_all(self, statement: str) -> None:
+        """On every branch, or the transaction is over: its branches would not be at the same point."""
+        await self._require_alive()
+        for name, connection in list(self.branches.items()):
+            try:
+                await connection.execute(statement)
+            except MeshError as error:
+                await self.abort(f"{statement} failed on data source '{name}': {error.message}")
+                raise
+            except BaseException:
+                await self.abort(INTERRUPTED)
+                raise
 
     def _savepoint(self, name: str) -> int:
         folded = [known.lower() for known in self.savepoints]
@@ -138,7 +182,7 @@ class LocalTransaction:
     def discard(self) -> None:
         """Close every branch's connection at once: the servers roll back. For a client that has gone."""
         for name in list(self.branches):
-            self.cluster.release(self.branches.pop(name), reusable=False)
+            self._drop(name)
 
     def _give_back(self, name: str) -> None:
         self.cluster.release(self.branches.pop(name))
@@ -146,3 +190,12 @@ class LocalTransaction:
     def _drop(self, name: str) -> None:
         # a server that answered with an ERR may have left the branch open: only closing it is sure
         self.cluster.release(self.branches.pop(name), reusable=False)
+
+
+def _commit_failure(committed: Sequence[str], name: str, error: MeshError) -> MeshError:
+    unknown = isinstance(error, BackendLost) and error.started
+    if not committed and not unknown:
+        return error
+    parts = [f"committed on {', '.join(committed)}"] if committed else []
+    parts.append(f"{'unknown' if unknown else 'not committed'} on {name} ({error.message})")
+    return CommitFailed(f"Got error during COMMIT: {'; '.join(parts)}; every other shard was rolled back")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which runs to its end even when the waiting task is cancelled; then that is raised."""
+    """The result of ``work``, which runs to its end however often the waiting task is cancelled.
+
+    What has become of the work counts, not that somebody wanted to stop it: a COMMIT that held is not reported as
+    interrupted. A cancellation meanwhile is used up.
+    """
     task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    return task.result()
