@@ -122,6 +122,10 @@ async def explain(session: Session, text: str) -> None:
             "this form of EXPLAIN", "write EXPLAIN [FORMAT=…] statement, or EXPLAIN FORMAT=MESH statement"
         )
     plan, shape = await planned.plan_of(session, match[2])
+    if "ANALYZE" in match[1].upper() and (plan.writes or plan.locks):
+        raise NotSupported(
+            "ANALYZE would run the write beside the session's transaction", "use EXPLAIN, which does not run it"
+        )
     bound = await planned.bind(session, plan, shape)
     if len(bound.units) != 1 or bound.merge is not None:
         raise NotSupported(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dbmesh.backend.connection import Connection, Result
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
-from dbmesh.engine.caller import Outcome
+from dbmesh.engine.caller import Outcome, WarningRow
 from dbmesh.engine.collector import outcome_of
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import (
@@ -24,6 +24,7 @@ from dbmesh.errors import (
     BackendLost,
     MeshError,
     NoSavepoint,
+    NotSupported,
     QueryInterrupted,
     UnknownCommand,
     UnknownDatabase,
@@ -35,7 +36,7 @@ from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
 from dbmesh.protocol import ColumnDefinition
-from dbmesh.protocol.charset import python_codec
+from dbmesh.protocol.charset import python_codec, undecodable
 from dbmesh.protocol.commands import InitDb, Ping, Request, ResetConnection, SetOption, Statistics
 from dbmesh.protocol.constants import MAX_PAYLOAD, Status
 from dbmesh.protocol.framing import frame
@@ -67,21 +68,25 @@ class Session:
         self.began = time.time()  # when the current statement, or the idling after the last one, began
         self.text = ""
         self._encoding = python_codec(state.client)
+        self._undecodable = undecodable(self._encoding)
         self._cluster = mesh.generation.cluster  # of the connection that is being relayed
+        self._running: Generation | None = None  # whose rules the statement in `_task` runs under
         self._task: asyncio.Task[None] | None = None
         self._relaying: asyncio.Future[Outcome] | None = None
         self._interrupted = False
+        self._answered = False  # the client has the last packet for what runs in `_task`
         self._leaving = False
 
     # -- what clients send
 
     def on_query(self, payload: bytes) -> None:
         """COM_QUERY, the hot path. ``payload`` is the whole packet's, its command byte included."""
-        text = payload[1:].decode(self._encoding, "surrogateescape")
+        text = self._decoded(payload[1:])
         self.began = time.time()
         self.text = text
         self.mesh.queries += 1
-        if self.transaction is None and self.settings.autocommit:
+        settings = self.settings
+        if self.transaction is None and settings.autocommit and not settings.next_transaction:
             generation = self.mesh.generation
             shape = fingerprint(text)
             plan = generation.plans.get(self.database, shape)
@@ -91,8 +96,18 @@ class Session:
                     return
         self._start(self._run(text))
 
+    def _decoded(self, text: bytes) -> str:
+        try:
+            return text.decode(self._encoding, self._undecodable)
+        except UnicodeDecodeError:
+            raise NotSupported(
+                f"it has bytes that are no {self.state.client} text, which the servers could read otherwise",
+                "send them as x'…' literals",
+            ) from None
+
     def _relay_now(self, generation: Generation, data_source: str, sql: str) -> bool:
         state = self.settings.state
+        packet = frame(b"\x03" + sql.encode(self._encoding, "surrogateescape"), 0)
         cluster = generation.cluster
         connection = cluster.acquire_nowait(data_source, self.client.capabilities, state)
         if connection is None:
@@ -102,7 +117,7 @@ class Session:
             return False
         self._cluster = cluster
         try:
-            connection.relay(frame(b"\x03" + sql.encode(self._encoding, "surrogateescape"), 0), self.client)
+            connection.relay(packet, self.client)
         except MeshError:
             # closed meanwhile, or a text that is too long for the client's sequence ids: the slow path tells
             cluster.release(connection)
@@ -123,10 +138,11 @@ class Session:
         waiting = self._relaying
         if waiting is not None:
             self._relaying = None
+            self._answered = True
             if not waiting.done():
                 waiting.set_result(outcome)
         elif outcome.warnings or outcome.errno:
-            self._start(self._finish_with_warnings(connection, outcome))
+            self._start(self._finish_with_warnings(connection, outcome), answered=True)
         else:
             self.diagnostics.remember(outcome)
             self._cluster.release(connection)
@@ -173,7 +189,7 @@ class Session:
         """The client has gone: end what runs for it, and its transaction."""
         self.mesh.sessions.remove(self)
         if self._task is not None:
-            self._task.cancel()
+            self._cancel(self._task)
         self.mesh.spawn(self._abandon(self._task))
 
     async def _abandon(self, task: asyncio.Task[None] | None) -> None:
@@ -185,8 +201,15 @@ class Session:
 
     # -- one statement
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None], *, answered: bool = False) -> None:
+        self._interrupted = False
+        self._answered = answered
+        self._running = self.mesh.generation
         self._task = asyncio.get_running_loop().create_task(self._guard(work))
+
+    def _cancel(self, task: asyncio.Task[None]) -> None:
+        # Not at once: a task that has not had its first turn would end without any of its ``finally`` blocks.
+        asyncio.get_running_loop().call_soon(task.cancel)
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         """Whatever happens, the client gets one answer."""
@@ -204,10 +227,14 @@ class Session:
         except Exception:
             _log.exception("statement failed inside the mesh: connection %d, %.200s", self.id, self.text)
             self._fail(MeshError("Internal error of the mesh; its log has the details"))
-        self._task = None
+        self._task = self._running = None
         self._ready()
 
     def _fail(self, error: MeshError) -> None:
+        if self._answered:  # what failed was to come after the answer, and a second one would be taken for the next
+            _log.warning("connection %d, after its answer: %s", self.id, error.message)
+            return
+        self._answered = True
         self.diagnostics.remember_error(error)
         self.client.send(error_packet(error))
 
@@ -236,9 +263,9 @@ class Session:
         elif self._task is None or self._relaying is not None:
             # the server itself ends the statement, and its connection stays clean
             self.client.interrupt_relay()
-        else:
+        elif not self._answered:
             self._interrupted = True
-            self._task.cancel()
+            self._cancel(self._task)
 
     def leave(self) -> None:
         """The mesh is going: close as soon as no statement and no transaction is under way."""
@@ -282,6 +309,7 @@ class Session:
             settings = replace(settings, last_insert_id=None)
         self.settings = settings
         self._encoding = python_codec(settings.state.client)
+        self._undecodable = undecodable(self._encoding)
 
     # -- answers
 
@@ -289,6 +317,7 @@ class Session:
         """An OK packet, and what the session functions will say of it."""
         outcome = outcome or Outcome()
         self.diagnostics.remember(outcome)
+        self._answered = True
         self.client.send(
             ok_packet(outcome.affected, outcome.last_insert_id, self.status, outcome.warnings, outcome.info)
         )
@@ -315,6 +344,7 @@ class Session:
 
     def end_of_rows(self, outcome: Outcome) -> None:
         self.diagnostics.remember(outcome)
+        self._answered = True
         self.client.send(end_of_rows(self.status, outcome.warnings, self.capabilities.deprecate_eof))
 
     async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
@@ -333,7 +363,7 @@ class Session:
                 connection.abandon()
                 raise
         if outcome.warnings or outcome.errno:
-            outcome.warning_rows = (await connection.execute("SHOW WARNINGS")).rows
+            outcome.warning_rows = await _warnings(connection)
         return outcome
 
     def _must_translate(self, length: int) -> bool:
@@ -364,9 +394,7 @@ class Session:
 
     async def _finish_with_warnings(self, connection: Connection, outcome: Outcome) -> None:
         try:
-            outcome.warning_rows = (await connection.execute("SHOW WARNINGS")).rows
-        except MeshError:
-            outcome.warning_rows = []
+            outcome.warning_rows = await _warnings(connection)
         finally:
             self._cluster.release(connection)
         self.diagnostics.remember(outcome)
@@ -375,8 +403,10 @@ class Session:
 
     @property
     def generation(self) -> Generation:
-        """The rules that this statement runs under: a transaction keeps those it began with."""
-        return self.transaction.generation if self.transaction is not None else self.mesh.generation
+        """The rules of the statement from its begin to its end; a transaction keeps those it began with."""
+        if self.transaction is not None:
+            return self.transaction.generation
+        return self._running or self.mesh.generation
 
     @property
     def rules(self) -> MeshRules:
@@ -444,7 +474,11 @@ class Session:
     async def rollback_to(self, name: str) -> None:
         if self.transaction is None:
             raise NoSavepoint(name)
-        await self.transaction.rollback_to(name)
+        try:
+            await self.transaction.rollback_to(name)
+        finally:
+            if self.transaction.ended:
+                self.transaction = None
 
     async def release_savepoint(self, name: str) -> None:
         if self.transaction is None:
@@ -459,3 +493,11 @@ class Session:
             str(self.id), self.user.name, self.client.host, self.database, "Query" if busy else "Sleep", seconds, state,
             self.text if busy else None,
         ]  # fmt: skip
+
+
+async def _warnings(connection: Connection) -> list[WarningRow]:
+    """Of the last statement. None where they cannot be had any more; the statement itself has been answered."""
+    try:
+        return (await connection.execute("SHOW WARNINGS")).rows
+    except MeshError:
+        return []

@@ -6,11 +6,12 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from dbmesh.errors import BackendError, NotSupported
+from dbmesh.errors import BackendError, NotSupported, ParseError, QueryInterrupted
 from dbmesh.frontend import shows, variables
 from dbmesh.frontend.asks import ask
 from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
 from dbmesh.sql.classify import StatementKind
+from dbmesh.sql.tokens import TokenKind, tokens
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -24,8 +25,9 @@ _WARNINGS = re.compile(
     r"\s*SHOW\s+(?:(COUNT)\s*\(\s*\*\s*\)\s+)?(WARNINGS|ERRORS)(?:\s+LIMIT\s+(\d+)(?:\s*(,|OFFSET)\s*(\d+))?)?\s*;?\s*\Z",
     re.IGNORECASE,
 )
-_CHAIN = re.compile(r"\b(AND\s+CHAIN|RELEASE)\b", re.IGNORECASE)
-_NOT_CHAIN = re.compile(r"\bNO\s+(CHAIN|RELEASE)\b|\bAND\s+NO\s+CHAIN\b", re.IGNORECASE)
+_END = re.compile(
+    r"\s*(?:COMMIT|ROLLBACK)(?:\s+WORK)?(?:\s+AND\s+(NO\s+)?(CHAIN))?(?:\s+(NO\s+)?(RELEASE))?\s*;?\s*\Z", re.IGNORECASE
+)
 
 
 async def _use(session: Session, text: str) -> None:
@@ -58,10 +60,16 @@ async def _rollback(session: Session, text: str) -> None:
 
 
 def _chained(text: str) -> bool:
-    rest = _CHAIN.search(_NOT_CHAIN.sub(" ", text))
-    if rest is not None and rest[1].upper() == "RELEASE":
+    match = _END.match(text)
+    if match is None:
+        rest = re.sub(r"\A\s*\w+(?:\s+WORK\b)?\s*", "", text, flags=re.IGNORECASE)
+        raise ParseError(
+            "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
+            f"for the right syntax to use near '{rest[:80]}' at line 1"
+        )
+    if match[4] and not match[3]:
         raise NotSupported("COMMIT … RELEASE", "close the connection instead")
-    return rest is not None
+    return bool(match[2] and not match[1])
 
 
 def _savepoint_name(text: str) -> str:
@@ -100,7 +108,7 @@ async def _show_warnings(session: Session, match: re.Match[str]) -> None:
     known = [row for row in session.diagnostics.warnings if not only_errors or row[0] == b"Error"]
     if match[1]:
         name = "error_count" if only_errors else "warning_count"
-        session.result(await ask(session, f"SELECT {len(known)} AS `@@session.{name}`"), keep_warnings=True)
+        session.result(await ask(session, f"SELECT {len(known)} | 0 AS `@@session.{name}`"), keep_warnings=True)
         return
     first = int(match[3]) if match[3] else len(known)
     offset = 0
@@ -119,7 +127,10 @@ async def _kill(session: Session, text: str) -> None:
     match = _KILL.match(text)
     if match is None:
         raise NotSupported("this form of KILL", "write KILL [CONNECTION|QUERY] id")
-    session.mesh.sessions.kill(int(match[2]), (match[1] or "").strip().upper() == "QUERY", session)
+    victim, query_only = int(match[2]), (match[1] or "").strip().upper() == "QUERY"
+    if query_only and victim == session.id:
+        raise QueryInterrupted()
+    session.mesh.sessions.kill(victim, query_only, session)
     session.ok()
 
 
@@ -129,6 +140,18 @@ async def _unlock(session: Session, text: str) -> None:
 
 async def _empty(session: Session, text: str) -> None:
     raise BackendError(1065, "42000", "Query was empty")
+
+
+def _uncommented(run: Run) -> Run:
+    """For statements that are read by their whole text: drivers and tools write their names before it, as a comment."""
+
+    async def bare(session: Session, text: str) -> None:
+        comments = [token for token in tokens(text) if token.kind is TokenKind.COMMENT]
+        for comment in reversed(comments):
+            text = f"{text[: comment.start]} {text[comment.end :]}"
+        await run(session, text)
+
+    return bare
 
 
 def _refuse(why: str, instead: str) -> Run:
@@ -141,20 +164,20 @@ def _refuse(why: str, instead: str) -> Run:
 K = StatementKind
 STATEMENTS: dict[StatementKind, Run] = {
     K.EMPTY: _empty,
-    K.USE: _use,
+    K.USE: _uncommented(_use),
     K.SET: variables.set_statement,
-    K.BEGIN: _begin,
-    K.COMMIT: _commit,
-    K.ROLLBACK: _rollback,
-    K.SAVEPOINT: _savepoint,
-    K.ROLLBACK_TO: _rollback_to,
-    K.RELEASE: _release,
-    K.SHOW: _show,
-    K.DESCRIBE: _describe,
+    K.BEGIN: _uncommented(_begin),
+    K.COMMIT: _uncommented(_commit),
+    K.ROLLBACK: _uncommented(_rollback),
+    K.SAVEPOINT: _uncommented(_savepoint),
+    K.ROLLBACK_TO: _uncommented(_rollback_to),
+    K.RELEASE: _uncommented(_release),
+    K.SHOW: _uncommented(_show),
+    K.DESCRIBE: _uncommented(_describe),
     K.EXPLAIN: explain,
-    K.KILL: _kill,
+    K.KILL: _uncommented(_kill),
     K.UNLOCK: _unlock,
-    K.SHOW_MESH: show_mesh,
+    K.SHOW_MESH: _uncommented(show_mesh),
     K.EXPLAIN_MESH: explain_mesh,
     K.RELOAD_MESH: reload_mesh,
     K.XA: _refuse("the mesh runs its own global transactions", "use BEGIN and COMMIT"),

@@ -103,6 +103,15 @@ def charset_of(collation: str) -> str:
     return collation.partition("_")[0].lower()
 
 
+# Their characters may end in a byte that is a quote's or a backslash's in ASCII.
+_ASCII_INSIDE: Final = frozenset({"gb2312", "gbk", "gb18030", "big5", "euc-kr", "shift-jis", "cp932", "euc-jp"})
+
+
+def undecodable(codec: str) -> str:
+    """How to decode what is no text: kept, unless a server could see its next characters otherwise than Python does."""
+    return "strict" if codec in _ASCII_INSIDE else "surrogateescape"
+
+
 def python_codec(charset: str) -> str:
     """The codec to use with 'surrogateescape', which keeps what is no text. Raises UnknownCharacterSet (1115)."""
     codec = _CODECS.get(charset.lower())
