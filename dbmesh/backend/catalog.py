@@ -93,6 +93,17 @@ class ServerCatalog:
         finally:
             self._cluster.release(connection)
 
+    async def check(self, data_source: str, sql: str) -> None:
+        """PREPARE it: the server reads it and finds its names, and runs nothing."""
+        quoted = sql.replace("\\", "\\\\").replace("'", "''")
+        [connection] = await self._cluster.acquire([data_source], Capabilities(), DEFAULT_STATE)
+        try:
+            await connection.apply(DEFAULT_STATE)
+            await connection.execute(f"PREPARE dbmesh_check FROM '{quoted}'")
+            await connection.execute("DEALLOCATE PREPARE dbmesh_check")
+        finally:
+            self._cluster.release(connection)
+
     async def _load(self, data_source: str, name: str) -> Table:
         [connection] = await self._cluster.acquire([data_source], Capabilities(), DEFAULT_STATE)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dbmesh.errors import MeshError
@@ -51,6 +52,10 @@ class SessionCall:
                 return str(session.diagnostics.found_rows)
             case "ROW_COUNT":
                 return str(session.diagnostics.row_count)
+            case "WARNING_COUNT":
+                return str(len(session.diagnostics.warnings))
+            case "ERROR_COUNT":
+                return str(sum(row[0] == b"Error" for row in session.diagnostics.warnings))
             case "TIMESTAMP":
                 return self._time()
         raise ValueError(f"no session function is called {name}")
@@ -58,7 +63,7 @@ class SessionCall:
     def _time(self) -> str:
         if self._timestamp is None:
             chosen = dict(self._session.state.variables).get("timestamp")
-            self._timestamp = chosen or f"{time.time():.6f}"
+            self._timestamp = f"{Decimal(chosen) if chosen else time.time():.6f}"
         return self._timestamp
 
     def next_key(self, table: str) -> int | str:

@@ -23,7 +23,7 @@ from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
-_NOT_SQL = (1064, 1149)
+_NOT_SQL = (1064, 1149, 1582, 1583)  # and functions with a wrong number of arguments
 LONGEST_CLOCK_WAIT = 5.0  # seconds that an INSERT waits for a clock that stepped back
 
 
@@ -67,7 +67,7 @@ async def run(session: Session, text: str) -> None:
     if plan.kind.is_ddl:
         await session.commit()
     bound = await bind(session, plan, shape)
-    before = session.diagnostics.last_insert_id
+    before, warned = session.diagnostics.last_insert_id, session.diagnostics.warnings
     outcome = await _execute(session, plan, bound, session)
     if outcome.relayed:
         session.diagnostics.remember(outcome)
@@ -75,6 +75,8 @@ async def run(session: Session, text: str) -> None:
         session.end_of_rows(outcome)
     else:
         session.ok(outcome)
+    if not plan.tables and outcome.rows is not None and not outcome.errno and not outcome.warnings:
+        session.diagnostics.warnings = warned  # only what uses tables, or warns, starts the list anew
     if bound.given_ids:  # the OK packet tells them, LAST_INSERT_ID() does not
         session.diagnostics.last_insert_id = before
 

@@ -20,6 +20,8 @@ from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import FieldType
 from dbmesh.rules.model import TransactionMode
 from dbmesh.sql.assignments import Assignment, Scope, parse_set
+from dbmesh.sql.layout import closing
+from dbmesh.sql.tokens import TokenKind, tokens
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -53,7 +55,7 @@ BINARY_CHARSET = 63
 
 
 async def set_statement(session: Session, text: str) -> None:
-    """Run a SET: all of its assignments, or none."""
+    """Run a SET: all of its assignments, or none. As on a server, no value sees another assignment of the same SET."""
     draft = session.settings
     for item in parse_set(text):
         draft = await _assign(session, draft, item)
@@ -97,7 +99,7 @@ async def _assign(session: Session, draft: Settings, item: Assignment) -> Settin
             raise NotSupported(f"SET GLOBAL {item.name} belongs to one server", "run it on the servers themselves")
         case Scope.USER:
             name = item.name if re.fullmatch(r"[a-z0-9_$]+", item.name) else f"`{item.name.replace('`', '``')}`"
-            return draft.carry(f"@{name}", await _evaluated(session, draft, item.value))
+            return draft.carry(f"@{name}", await _evaluated(session, item.value))
         case Scope.NAMES:
             return await _names(session, draft, item.value, item.collation)
         case Scope.CHARACTER_SET:
@@ -140,7 +142,7 @@ async def _session_variable(session: Session, draft: Settings, item: Assignment)
         raise SpecificAccessDenied("SUPER")
     if name in _PER_CONNECTION:
         raise NotSupported(f"{name} belongs to one connection to a server", "leave it out")
-    literal = await _evaluated(session, draft, item.value)
+    literal = await _evaluated(session, item.value)
     special = _SPECIAL.get(name)
     if special is not None:
         return await special(session, draft, name, literal)
@@ -158,15 +160,26 @@ async def _tried(session: Session, draft: Settings) -> Settings:
     return draft
 
 
-async def _evaluated(session: Session, draft: Settings, text: str) -> str:
+async def _evaluated(session: Session, text: str) -> str:
     """The value as a literal; words (ON, DEFAULT, a charset's name) stay as they are."""
     text = text.strip()
     if _LITERAL.fullmatch(text):
         return text
-    result = await collect(session, f"SELECT {text}", draft.state)
-    if len(result.rows) != 1 or len(result.columns) != 1:
+    query = _query_alone(text)
+    result = await collect(session, query or f"SELECT {text}", session.state)
+    if len(result.columns) != 1:
         raise BackendError(1241, "21000", "Operand should contain 1 column(s)")
-    return literal_of(result.rows[0][0], result.columns[0])
+    if len(result.rows) > 1:
+        raise BackendError(1242, "21000", "Subquery returns more than 1 row")
+    return literal_of(result.rows[0][0], result.columns[0]) if result.rows else "NULL"
+
+
+def _query_alone(text: str) -> str | None:
+    """The query in ``(SELECT …)``, which may then be merged; None for anything else."""
+    found = [token for token in tokens(text) if token.kind is not TokenKind.COMMENT]
+    if len(found) < 3 or found[0].text != "(" or found[1].upper != "SELECT" or closing(found, 0) != len(found) - 1:
+        return None
+    return text[found[0].end : found[-1].start]
 
 
 def literal_of(value: bytes | None, column: ColumnDefinition) -> str:
@@ -174,11 +187,19 @@ def literal_of(value: bytes | None, column: ColumnDefinition) -> str:
     if value is None:
         return "NULL"
     if column.type in _NUMBERS:
-        return value.decode("ascii")
+        return _number(value.decode("ascii"), column.type)
     if column.charset == BINARY_CHARSET and column.type in _BYTES:
-        return f"x'{value.hex()}'" if value else "''"
+        return f"x'{value.hex()}'"
     escaped = value.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace("'", "''")
     return f"'{escaped}'"
+
+
+def _number(text: str, kind: int) -> str:
+    if kind in (FieldType.FLOAT, FieldType.DOUBLE) and "e" not in text:
+        return f"{text}e0"
+    if kind in (FieldType.DECIMAL, FieldType.NEWDECIMAL) and "." not in text:
+        return f"{text}."
+    return text
 
 
 def _plain(literal: str) -> str:
@@ -251,6 +272,13 @@ async def _isolation(session: Session, draft: Settings, name: str, literal: str)
     return await _tried(session, draft.carry(actual, None if _plain(literal) == "default" else literal))
 
 
+async def _timestamp(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    """The clock of the session's statements; 0 lets it go again."""
+    number = {"true": "1", "false": "0"}.get(literal.lower(), literal)
+    running = _plain(number) == "default" or (not number.strip("0.") and "0" in number)
+    return await _tried(session, draft.carry(name, None if running else number))
+
+
 async def _last_insert_id(session: Session, draft: Settings, name: str, literal: str) -> Settings:
     if not literal.isdigit():
         raise BackendError(1232, "42000", f"Incorrect argument type to variable '{name}'")
@@ -271,6 +299,7 @@ _SPECIAL: dict[str, Special] = {
     "transaction_isolation": _isolation,
     "tx_read_only": _isolation,
     "transaction_read_only": _isolation,
+    "timestamp": _timestamp,
     "last_insert_id": _last_insert_id,
     "identity": _last_insert_id,
 }

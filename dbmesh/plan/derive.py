@@ -158,6 +158,8 @@ def compared(
             return Compared(derived.add(_of_group(wrapped, grouped)), column.pad)
     if kind in _INDEXED:
         return Compared(derived.add(_of_group(("(", *expression, ")+0"), grouped)))
+    if kind == "timestamp":  # its text is local time, which is not in order where the clocks are put back
+        return Compared(derived.add(_of_group(("UNIX_TIMESTAMP(", *expression, ")"), grouped)))
     if kind == "float":
         return Compared(derived.add(_of_group(("(", *expression, ")+0e0"), grouped)))
     return Compared(derived.add(expression) if own is None else own)

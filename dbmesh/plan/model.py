@@ -93,8 +93,8 @@ class Call(Protocol):
 
     def session_value(self, name: str) -> str:
         """SQL text of a session function: DATABASE, LAST_INSERT_ID, CONNECTION_ID, USER, CURRENT_USER, FOUND_ROWS,
-        ROW_COUNT; TIMESTAMP: this statement's time in seconds since 1970 UTC, with six digits behind the point
-        (or the session's ``timestamp`` variable where the client has set it)."""
+        ROW_COUNT, WARNING_COUNT, ERROR_COUNT; TIMESTAMP: this statement's time in seconds since 1970 UTC, with six
+        digits behind the point (or the session's ``timestamp`` variable where the client has set it)."""
 
     def next_key(self, table: str) -> int | str:
         """A new generated key of that logical table."""
@@ -108,6 +108,9 @@ class Catalog(Protocol):
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         """Types and collations of the items of a SELECT; None offline."""
+
+    async def check(self, data_source: str, sql: str) -> None:
+        """Have a server read a statement without running it. Raises its error; offline nothing."""
 
 
 @dataclass(kw_only=True)

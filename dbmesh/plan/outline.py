@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.clock import ClockCall, clock_calls
-from dbmesh.plan.session_functions import label_edits, label_of, session_calls, value_edits
+from dbmesh.plan.session_functions import label_edits, label_of, session_calls, spans_of, value_edits
 from dbmesh.rewrite import Edit, Piece, Template, splice
 from dbmesh.sql.blocks import Block, Blocks, Place
 from dbmesh.sql.functions import AGGREGATES, CLOCK, NOT_FUNCTIONS, SCALAR, SESSION, VOLATILE
@@ -57,7 +57,7 @@ class Outline:
         clocks: list[ClockCall] = clock_calls(self.tokens)
         sessions = session_calls(self.tokens)
         self.edits = [*table_edits, *value_edits(self.tokens, sessions), *(clock.edit for clock in clocks)]
-        changed = [*sessions, *(clock.span for clock in clocks)]
+        changed = [*sessions, *(clock.span for clock in clocks), *spans_of(self.tokens, table_edits)]
         self.labels = label_edits(self.statement.text, self.tokens, changed)
         self.items = _items(self)
         self.has_star = any(item.star for item in self.items)

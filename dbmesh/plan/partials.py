@@ -120,6 +120,9 @@ class Partials:
         column, of = self._types.of(pieces), self._types.of(argument)
         if column is not None and of is not None and of.type in ("enum", "set"):
             column = replace(column, type=of.type)  # compared as text, described as text, sorted by its index
+        if column is not None and column.type == "timestamp":
+            key = Compared(self._derived.add(("UNIX_TIMESTAMP(", *pieces, ")")))
+            return Partial(kind, at, key, key=key, type=column)
         if column is None or column.type not in _TEXTS or column.collation == "binary":
             return Partial(kind, at, Compared(at), type=column)
         if column.collation is None:

@@ -6,10 +6,18 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
+from dbmesh.plan.mistakes import check_whole
 from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.select import SelectPlan, UnicastPlan
-from dbmesh.plan.session_functions import session_edits, user_variables
+from dbmesh.plan.session_functions import (
+    label_edits,
+    session_calls,
+    session_edits,
+    spans_of,
+    user_variables,
+    value_edits,
+)
 from dbmesh.plan.several import plan_several
 from dbmesh.plan.unread import any_data_source, unread
 from dbmesh.rewrite import Edit, Template, splice
@@ -29,7 +37,7 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
     if system or not blocks.references:
         return _unicast(statement, scope, system)
     targets = await resolve(blocks, scope)
-    edits = table_edits(blocks) + session_edits(statement)
+    edits = _edits(statement, table_edits(blocks))
     plan = SelectPlan(
         kind=statement.kind,
         tables=table_names(targets),
@@ -42,7 +50,17 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
     )
     if plan.may_scatter:
         await plan_several(plan, blocks, table_edits(blocks), scope)
+    if plan.shortcut is None:
+        await check_whole(plan, statement, scope)
     return plan
+
+
+def _edits(statement: Statement, tables: list[Edit]) -> list[Edit]:
+    """What the text for one data node needs; the labels of its columns stay those of the client's text."""
+    text, tokens = statement.text, statement.tokens
+    calls = session_calls(tokens)
+    labels = label_edits(text, tokens, [*calls, *spans_of(tokens, tables)])
+    return [*tables, *value_edits(tokens, calls), *labels]
 
 
 def _unicast(statement: Statement, scope: Scope, tables: tuple[TableName, ...]) -> Plan:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dbmesh.errors import NotSupported
 from dbmesh.rewrite import Edit, Piece, SessionValue, quoted
-from dbmesh.sql.functions import REFUSED, SESSION_VALUE
+from dbmesh.sql.functions import REFUSED, SESSION_VALUE, SESSION_VARIABLE
 from dbmesh.sql.layout import Span, select_layouts
 from dbmesh.sql.statement import Statement
 from dbmesh.sql.tokens import Token, TokenKind
@@ -16,6 +16,8 @@ _BIGINTS = {
     "LAST_INSERT_ID": ("(", "|0)"),
     "FOUND_ROWS": ("COALESCE(", ", 9223372036854775807)"),
     "ROW_COUNT": ("COALESCE(", ", 9223372036854775807)"),
+    "WARNING_COUNT": ("(", "|0)"),
+    "ERROR_COUNT": ("(", "|0)"),
 }
 
 
@@ -54,8 +56,9 @@ def value_edits(tokens: Sequence[Token], found: Iterable[Span]) -> list[Edit]:
     """The values of the session functions at ``found`` in their place."""
     edits = []
     for span in found:
-        name = tokens[span.first].upper
-        value: tuple[Piece, ...] = (SessionValue(SESSION_VALUE[name]),)
+        variable = tokens[span.first].text == "@@"
+        name = SESSION_VARIABLE[tokens[span.last - 1].upper] if variable else SESSION_VALUE[tokens[span.first].upper]
+        value: tuple[Piece, ...] = (SessionValue(name),)
         if name in _BIGINTS:
             before, after = _BIGINTS[name]
             value = (before, *value, after)
@@ -70,10 +73,29 @@ def label_edits(text: str, tokens: Sequence[Token], changed: Sequence[Span]) -> 
     edits = []
     for layout in select_layouts(tokens):
         for item in layout.items:
-            if any(item.first <= span.first < item.last for span in changed) and not has_alias(tokens, item):
+            named = _is_column(tokens, item) or has_alias(tokens, item)
+            if not named and any(item.first <= span.first < item.last for span in changed):
                 end = tokens[item.last - 1].end
                 edits.append(Edit(end, end, (" AS " + quoted(label_of(text, tokens, item)),)))
     return edits
+
+
+def spans_of(tokens: Sequence[Token], edits: Iterable[Edit]) -> list[Span]:
+    """The tokens that ``edits`` replace."""
+    found = []
+    for edit in edits:
+        inside = [at for at, token in enumerate(tokens) if edit.start <= token.start and token.end <= edit.end]
+        if inside:
+            found.append(Span(inside[0], inside[-1] + 1))
+    return found
+
+
+def _is_column(tokens: Sequence[Token], item: Span) -> bool:
+    """``t.c``, ``db.t.c`` or ``db.t.*``: named after the column, however it is written."""
+    return item.last - item.first > 2 and all(
+        token.text in (".", "*") if (at - item.first) % 2 else token.is_name or token.text == "*"
+        for at, token in enumerate(tokens[item.first : item.last], item.first)
+    )
 
 
 def label_of(text: str, tokens: Sequence[Token], item: Span) -> str:
@@ -122,6 +144,9 @@ def session_calls(tokens: Sequence[Token]) -> list[Span]:
     """The session functions in a text. Raises NotSupported for LAST_INSERT_ID(…), which sets a connection's state."""
     found = []
     for at, token in enumerate(tokens):
+        if token.text == "@@" and (last := _variable(tokens, at)) is not None:
+            found.append(Span(at, last + 1))
+            continue
         if token.upper not in SESSION_VALUE or _qualified(tokens, at):
             continue
         if at + 2 < len(tokens) and tokens[at + 1].text == "(":
@@ -132,6 +157,13 @@ def session_calls(tokens: Sequence[Token]) -> list[Span]:
         elif token.upper == "CURRENT_USER":
             found.append(Span(at, at + 1))
     return found
+
+
+def _variable(tokens: Sequence[Token], at: int) -> int | None:
+    """The last token of ``@@last_insert_id`` and its like, or None."""
+    words = [token.upper for token in tokens[at + 1 : at + 4]]
+    last = at + 3 if words[:1] in (["SESSION"], ["LOCAL"]) and len(words) == 3 else at + 1
+    return last if last < len(tokens) and tokens[last].upper in SESSION_VARIABLE else None
 
 
 def _qualified(tokens: Sequence[Token], at: int) -> bool:

@@ -24,6 +24,15 @@ SESSION_VALUE = {name: name for name in SESSION} | {
     "SYSTEM_USER": "USER",
 }
 
+# System variables that speak of the session as those functions do.
+SESSION_VARIABLE = {
+    "LAST_INSERT_ID": "LAST_INSERT_ID",
+    "IDENTITY": "LAST_INSERT_ID",
+    "PSEUDO_THREAD_ID": "CONNECTION_ID",
+    "WARNING_COUNT": "WARNING_COUNT",
+    "ERROR_COUNT": "ERROR_COUNT",
+}
+
 # One instant per statement; each server would take its own.
 CLOCK = frozenset(
     {"NOW", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP", "CURDATE", "CURRENT_DATE", "CURTIME", "CURRENT_TIME",

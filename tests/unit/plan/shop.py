@@ -121,6 +121,9 @@ class KnownTables:
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         return None
 
+    async def check(self, data_source: str, sql: str) -> None:
+        return None
+
 
 class Offline:
     """``plan.model.Catalog`` without servers."""
@@ -129,6 +132,9 @@ class Offline:
         return None
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
+        return None
+
+    async def check(self, data_source: str, sql: str) -> None:
         return None
 
 

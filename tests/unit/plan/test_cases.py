@@ -69,6 +69,9 @@ class Servers:
         items = next(layout for layout in select_layouts(found) if layout.depth == 0).items
         return tuple(self._column([token.name for token in found[item.first : item.last]]) for item in items)
 
+    async def check(self, data_source: str, sql: str) -> None:
+        return None
+
     def _column(self, words: list[str]) -> Column:
         if words[0].upper() in TEXT_FUNCTIONS:
             return Column("text", "varchar", length=20, **GENERAL_CI)

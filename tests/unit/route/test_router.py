@@ -35,6 +35,9 @@ class Integers:
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         return None
 
+    async def check(self, data_source: str, sql: str) -> None:
+        return None
+
 
 def nodes(sql: str) -> set[str]:
     """The data sources and tables that the statement goes to; all of them where it is refused."""
