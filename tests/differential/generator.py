@@ -52,7 +52,7 @@ _SOURCES = (
     _Source("token", ("code",), ("uses",), ("code", "uses")),
     _Source("event", ("id", "day"), ("id",), ("id", "day", "what")),
     _Source("visit", ("id", "at"), ("id",), ("id", "at")),
-    _Source("huge", ("k",), ("k",), ("v",)),
+    _Source("huge", ("k",), ("k",), ("tag",)),
     _Source("loose", ("v",), ("n", "v"), ("n",)),
     _Source("money", ("amount", "id"), ("amount", "id"), ("amount", "id")),
     _Source("pair", ("a", "b"), ("a", "v"), ("a", "b", "v")),
@@ -69,7 +69,7 @@ _LITERALS: dict[str, Sequence[str]] = {
     "id": ("5", "'5'", "'05'", "5.0", "'5abc'", "1e0", "0x35", "NULL", "-3", "17", "170", "4611686018427387904"),
     "item_id": ("7", "14", "'21'", "28.0", "-6", "NULL"),
     "part_id": ("5", "'5'", "100", "0"),
-    "grp": ("1", "2", "3", "'4'", "5.5", "NULL", "8"),
+    "grp": ("1", "2", "3", "'4'", "5.0", "NULL", "8"),
     "price": ("0", "100", "1000.5", "'2500'", "-3.25", "1e3"),
     "yr": ("2000", "2005", "'2003'", "2021", "'2022'", "2022.0"),
     "big": ("0", "9223372036854775808", "18446744073709551615", "50", "'7'"),
@@ -92,7 +92,8 @@ _LITERALS: dict[str, Sequence[str]] = {
     "what": ("'event 1'", "'EVENT 2'", "'none'"),
     "at": ("'2023-03-04 03:30:00.250'", "'2023-07-01'", "20240101", "'2022-12-31'"),
     "k": ("0", "1000", "999", "9223372036854775808", "18446744073709551000", "'1000'", "-1", "1e3", "1000.5"),
-    "v": ("1", "'v1'", "9", "'V2'", "0"),
+    "v": ("1", "'2'", "9", "3.0", "0"),
+    "tag": ("'v1'", "'V2'", "2", "'none'"),
     "n": ("3", "-3", "'5'", "NULL", "0.5", "'1abc'"),
     "amount": ("5", "'5.00'", "-10", "99.5", "0", "1e2"),
     "a": ("1", "2", "'3'", "4.0", "9"),
@@ -102,17 +103,24 @@ _LITERALS: dict[str, Sequence[str]] = {
 }
 
 
+# A text against a number is an error in a strict UPDATE, or none, as the server meets the rows. And with BETWEEN
+# MariaDB 10.11 may compare the number as text when the same query has an aggregate.
+_TEXTS = frozenset(("code", "name", "label", "mail", "what", "tag", "b"))
+
+
 @dataclass
 class Generator:
     """``select`` and ``write`` give the next random statement."""
 
     seed: int
+    strict: bool = field(init=False, default=False)
     random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
 
     def select(self) -> Generated:
+        self.strict = False
         kind = self.random.choices(
             (self._rows, self._distinct, self._aggregates, self._groups, self._join), (4, 2, 2, 5, 2)
         )
@@ -129,6 +137,8 @@ class Generator:
         name = prefix + column
         values = _LITERALS[column]
         form = chance.randrange(10)
+        if column in _TEXTS and (6 <= form < 8 or self.strict):
+            values = [value for value in values if value.startswith("'")]
         if form < 4:
             return f"{name} {chance.choice(('=', '=', '=', '<=>', '<>', '<', '<=', '>', '>='))} {chance.choice(values)}"
         if form < 6:
@@ -303,6 +313,7 @@ class Generator:
     def write(self, number: int) -> Generated:
         """An INSERT with keys of its own (``number``), an UPDATE or a DELETE."""
         chance = self.random
+        self.strict = True
         form = chance.randrange(5)
         if form < 2:
             return self._insert(number)
@@ -327,7 +338,7 @@ class Generator:
             "token": ("uses = uses * 2",),
             "event": ("what = CONCAT(what, '!')",),
             "visit": ("id = id + 100",),
-            "huge": ("v = 'new'",),
+            "huge": ("tag = 'new'",),
             "loose": ("v = v + 100",),
             "money": ("id = id + 100",),
             "pair": ("v = v + 1", "v = NULL"),
@@ -346,7 +357,7 @@ class Generator:
             ("token", "code, uses", "('t{0}', {1})"),
             ("person", "name, age", "('P{0}', {1})"),
             ("loose", "n, v", "({1}, {0})"),
-            ("huge", "k, v", "(1844674407370{0:07}, 'h')"),
+            ("huge", "k, tag", "(1844674407370{0:07}, 'h')"),
             ("pair", "a, b, v", "({0}, 'b{1}', {1})"),
             ("ledger", "owner, yr, amount", "({0}, 202{1}, {1}.125)"),
             ("money", "amount, id", "({1}.50, {0})"),

@@ -191,10 +191,10 @@ def _tables() -> dict[str, Table]:
             ("id", "at"),
         ),
         "huge": Table(
-            "k BIGINT UNSIGNED PRIMARY KEY, v VARCHAR(10)",
+            "k BIGINT UNSIGNED PRIMARY KEY, tag VARCHAR(10)",
             tuple((str(k), f"'v{n % 4}'") for n, k in enumerate(huge)),
             (Column("k", "bigint", "bigint(20) unsigned", unsigned=True, nullable=False),),
-            ("k", "v"),
+            ("k", "tag"),
         ),
         "loose": Table(
             "n INT, v INT",

@@ -1,16 +1,13 @@
 -- Mistakes: the mesh gives the server's own error number.
 SELEC 1;
 SELECT;
--- refused: this form of SELECT over several data nodes
 SELECT FROM item;
 SELECT * FROM;
 SELECT * FROM item WHERE;
 SELECT (1;
 SELECT 'open;
 SELECT id FROM item ORDER BY;
--- refused: a LIMIT that is no number, over several data nodes
 SELECT id FROM item LIMIT -1;
--- refused: a LIMIT that is no number, over several data nodes
 SELECT id FROM item LIMIT 'x';
 SELECT id FROM nothing;
 SELECT id FROM nothing WHERE id = 1;
@@ -31,7 +28,6 @@ SELECT ABS();
 SELECT ABS(1, 2);
 SELECT id, id FROM item WHERE id = 1 ORDER BY 3;
 SELECT COUNT(*) FROM item WHERE COUNT(*) > 1;
--- refused: an aggregate within an aggregate
 SELECT SUM(COUNT(*)) FROM item;
 SELECT id FROM item HAVING nothing > 1;
 SELECT 1 UNION SELECT 1, 2;
@@ -68,7 +64,6 @@ SET NAMES;
 SET @@nothing = 1;
 -- refused: SHOW speaks of one server
 SHOW;
--- broken: no syntax error
 COMMIT NOW;
 ROLLBACK TO SAVEPOINT nothing;
 -- refused: EXECUTE in SQL needs a statement kept on one connection
@@ -77,3 +72,20 @@ EXECUTE nothing;
 CALL nothing();
 -- refused: this form of KILL
 KILL 'x';
+-- mistakes that no data node sees, because the mesh takes the statement apart or refuses it
+SELECT grp, COUNT(*) FROM item GROUP BY grp HAVING id > 5;
+SELECT MAX(id) FROM item HAVING grp > 5;
+SELECT grp, COUNT(*) FROM item GROUP BY grp ORDER BY nothing + COUNT(*);
+SELECT id FROM item ORDER BY 2;
+SELECT id FROM item GROUP BY 5;
+SELECT SUM(COUNT(*)) FROM item;
+SELECT nofunc(id) FROM item;
+SELECT ABS(1, 2) FROM item;
+SELECT ABS() FROM item WHERE id = 5;
+SELECT id,, grp FROM item;
+SELECT FROM item;
+-- refused: a table reference with PARTITION
+SELECT id FROM item PARTITION (p0);
+SELECT id, SUM(price) m FROM item GROUP BY id ORDER BY m + 1;
+SELECT id FROM item LIMIT -1;
+SELECT id FROM item LIMIT '5';

@@ -45,3 +45,8 @@ SELECT DISTINCT i.grp, p.qty FROM item i JOIN part p ON p.item_id = i.id ORDER B
 SELECT COUNT(*) FROM item i JOIN part p ON p.item_id = i.id;
 SELECT a.owner, b.yr FROM ledger a JOIN ledger b ON a.owner = b.owner AND a.yr = b.yr WHERE a.owner = 3 ORDER BY 2;
 SELECT a.b, b.v FROM pair a JOIN pair b ON a.a = b.a AND a.b = b.b ORDER BY a.a, a.b;
+-- columns are called as the client's text calls them, whatever the tables are called
+SELECT id, (SELECT COUNT(*) FROM part WHERE part.item_id = item.id) FROM item ORDER BY id;
+SELECT diff.item.id, diff.item.id + 1, (SELECT name FROM region WHERE region.id = item.grp) FROM diff.item ORDER BY id;
+SELECT diff.item.id + 1, (SELECT MAX(qty) FROM part WHERE item_id = 5) FROM item WHERE id = 5;
+SELECT * FROM (SELECT (SELECT MAX(qty) FROM part WHERE item_id = 5), item.id FROM item WHERE id = 5) x;

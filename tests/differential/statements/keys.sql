@@ -258,7 +258,6 @@ SELECT * FROM ledger WHERE owner = 3 OR yr = 2020 ORDER BY owner, yr;
 SELECT * FROM ledger WHERE owner = '3' AND yr = '2021';
 SELECT grp FROM item WHERE id = 5 FOR UPDATE;
 SELECT id, @@sql_mode IS NULL FROM item WHERE id = 5;
--- broken: the label of a subquery names the actual table
 SELECT id, (SELECT COUNT(*) FROM part WHERE item_id = 14) FROM item WHERE id = 14;
 SELECT GROUP_CONCAT(part_id ORDER BY part_id) FROM part WHERE item_id = 14;
 SELECT id, RANK() OVER (ORDER BY price) FROM item WHERE id = 14;

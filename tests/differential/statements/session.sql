@@ -77,7 +77,6 @@ SHOW CREATE TABLE nothing;
 SHOW WARNINGS;
 -- broken: the message names the actual schema
 SHOW ERRORS;
--- broken: its type
 SHOW COUNT(*) WARNINGS;
 SHOW VARIABLES LIKE 'autocommit';
 SHOW SESSION VARIABLES LIKE 'sql_mode';
@@ -149,3 +148,29 @@ ROLLBACK TO SAVEPOINT nothing;
 COMMIT;
 COMMIT;
 ROLLBACK;
+-- scenario: system variables that speak of the session
+INSERT INTO diary (line) VALUES ('auto'), ('auto');
+SELECT LAST_INSERT_ID(), @@last_insert_id, @@identity, @@session.last_insert_id + 1;
+SELECT 1/0;
+SELECT @@warning_count, @@error_count;
+SHOW WARNINGS;
+SELECT nothing_there;
+SELECT @@warning_count, @@error_count;
+SHOW ERRORS;
+SELECT COUNT(*) FROM region;
+SHOW WARNINGS;
+-- scenario: a SET sees what was before it, and keeps types
+SET @x = 1, @f = 1e0, @e = CAST(2 AS DECIMAL(5, 0)), @h = 2.50;
+SET @x = 2, @y = @x;
+SELECT @x, @y, @f, @e, @h, @f / 3, @h / 3;
+SET @all = (SELECT COUNT(*) FROM item), @none = (SELECT grp FROM item WHERE id = 99999), @bytes = x'';
+SELECT @all, @none IS NULL, CHARSET(@bytes);
+SET @many = (SELECT id FROM item);
+SET @two = (SELECT id, grp FROM item WHERE id = 5);
+-- scenario: a clock that stands still
+SET timestamp = 1700000000;
+SELECT id, NOW(), NOW(3), CURTIME(2), LOCALTIME, UTC_DATE, CURRENT_TIMESTAMP FROM item ORDER BY id LIMIT 2;
+SET timestamp = 0;
+SELECT MAX(NOW() > '2025-01-01') FROM item;
+SET timestamp = TRUE;
+SELECT id, NOW() FROM item ORDER BY id LIMIT 1;

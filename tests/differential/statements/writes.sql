@@ -142,7 +142,7 @@ UPDATE loose SET v = v + 1 WHERE n IS NULL;
 UPDATE loose SET v = 0 WHERE n = 3 OR v > 40;
 -- refused: an UPDATE of the sharding key column 'n': its rows may belong to another data node
 UPDATE loose SET n = NULL WHERE v = 5;
-UPDATE huge SET v = 'top' WHERE k > 9223372036854775808;
+UPDATE huge SET tag = 'top' WHERE k > 9223372036854775808;
 UPDATE money SET id = id + 100 WHERE amount BETWEEN -10 AND 5;
 UPDATE event SET what = 'changed' WHERE day BETWEEN '2021-01-01' AND '2022-12-31';
 UPDATE pair SET v = -1 WHERE a = 2 AND b = 'y';
