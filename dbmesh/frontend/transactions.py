@@ -110,6 +110,7 @@ class ClientTransaction:
             SessionConnections(self.session, self.generation),
             encoding=self.session.encoding,
             original=self.session.text,
+            copies=bound.affected == "first",
         )
         return Outcome(
             affected=result.matched if caller.capabilities.found_rows else result.affected,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -74,14 +74,17 @@ class Saga:
         encoding: str = "utf-8",
         original: str = "",
         lock_wait: float | None = None,
+        copies: bool = False,
     ) -> WriteResult:
         """One logical statement: on all of its data nodes, or nowhere.
 
         ``connections``: the client's, in its session's state. ``encoding``: Python codec of its character set.
         ``original``: the client's text, kept for people. ``lock_wait``: seconds to wait for other global
-        transactions' rows. Raises NotSupported before anything is done; the server's error, with the statement
-        undone and the transaction going on; LockWaitTimeout (1205), likewise; Deadlock (1213) when the whole
-        transaction was rolled back, here or elsewhere (then ``active`` is False).
+        transactions' rows. ``copies``: every unit changes a copy of the same rows, which count once.
+
+        Raises NotSupported before anything is done; the server's error, with the statement undone and the
+        transaction going on; LockWaitTimeout (1205), likewise; Deadlock (1213) when the whole transaction was
+        rolled back, here or elsewhere (then ``active`` is False).
         """
         self._require_active()
         self._proxy.lease.require()
@@ -92,7 +95,7 @@ class Saga:
         while True:
             outcome, statement = await self._attempt(work, connections, encoding, original)
             if outcome.kind is Kind.OK:
-                return self._accept(work, statement)
+                return self._accept(list(work)[:1] if copies else work, statement)
             if outcome.kind is Kind.WAIT:
                 await self._wait_for_lock(statement, outcome, waiting)
                 continue
@@ -137,10 +140,10 @@ class Saga:
             self._seq = numbers.seq
             statement.close()
 
-    def _accept(self, work: dict[str, list[tuple[Unit, Table]]], statement: Statement) -> WriteResult:
+    def _accept(self, counted: Iterable[str], statement: Statement) -> WriteResult:
         self._branches += [(name, self._bseq) for name in statement.changed]
         total = WriteResult()
-        for name in work:
+        for name in counted:
             total.add(statement.results[name])
         return total
 

@@ -48,7 +48,7 @@ tables:
     sharding: {column: note_id, algorithm: mod}
     key_generator: {column: note_id, type: snowflake}
 broadcast_tables:
-  street: {}
+  street: {base: true}
 single_tables:
   diary: {data_source: ds_1}
 default_data_source: ds_0

@@ -103,7 +103,7 @@ def test_a_second_saga_waits_for_the_rows_of_the_first(base: Execute, town: Town
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO street VALUES (1, 'x')",
+        "INSERT INTO note (body) VALUES ('x')",
         "INSERT INTO diary (line) VALUES ('x')",
         "SELECT * FROM person WHERE id = 1 FOR UPDATE",
         "REPLACE INTO person (id, name) VALUES (1, 'x')",
@@ -118,7 +118,17 @@ def test_what_cannot_be_compensated_is_refused_and_changes_nothing(base: Execute
     assert error.value.args[0] == 1235
     base("COMMIT")
     assert town.persons() == FOUR | {2: "before"}
-    assert town.shards("SELECT * FROM street") == [[], []]
+    assert town.shards("SELECT * FROM note") == [[], []]
+
+
+def test_a_broadcast_row_counts_once_and_is_undone_everywhere(base: Execute, town: Town) -> None:
+    with closing(town.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SET dbmesh_transaction = 'base'")
+        assert cursor.execute("INSERT INTO street VALUES (1, 'x'), (2, 'y')") == 2
+        cursor.execute("BEGIN")
+        assert cursor.execute("UPDATE street SET name = 'z' WHERE id = 1") == 1
+        cursor.execute("ROLLBACK")
+    assert town.shards("SELECT id, name FROM street ORDER BY id") == [[(1, "x"), (2, "y")]] * 2
 
 
 def test_reads_of_the_transaction_say_that_it_is_open(base: Execute, town: Town) -> None:
