@@ -75,6 +75,13 @@ class Recording:
         where = self.rows_condition(rows) if rows else "0"
         return f"{self.write.head}\nWHERE {where}{_clause('ORDER BY', self.write.order_by)}"
 
+    @property
+    def whole(self) -> str:
+        """The client's write as it came."""
+        write = self.write
+        tail = _clause("WHERE", write.where) + _clause("ORDER BY", write.order_by) + _clause("LIMIT", write.limit)
+        return f"{write.head}\n{tail}"
+
     def after(self, rows: Sequence[Row]) -> str:
         """Read the rows again, by key."""
         where = self.rows_condition(rows)

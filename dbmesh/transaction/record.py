@@ -130,8 +130,10 @@ class Recorder:
         if len(found.rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
         before = [record.capture.read(row) for row in _bounded(found.rows)]
+        rehearsed = await self._rehearse(record) if found.warnings else None
         done = await self._send("dml", record.pinned(before))
-        part = WriteResult(matched=len(before), warnings=done.warnings, warning_rows=await self._warnings(done))
+        part = rehearsed or WriteResult(warnings=done.warnings, warning_rows=await self._warnings(done))
+        part.matched = len(before)
         if record.write.op == "D" or not before:
             if record.write.op == "D" and done.affected != len(before):
                 raise _unexpected(record, len(before), done.affected)
@@ -141,6 +143,14 @@ class Recorder:
         if {record.key_of(row) for row in after} != {record.key_of(row) for row in before}:
             raise _unexpected(record, len(before), len(after))
         return before, after, part
+
+    async def _rehearse(self, record: Recording) -> WriteResult:
+        """The warnings of the client's own WHERE, or its error: in strict mode a write fails where a SELECT warns."""
+        await self._send("dml", "SAVEPOINT dbmesh_rehearsal")
+        done = await self._send("dml", record.whole)
+        part = WriteResult(warnings=done.warnings, warning_rows=await self._warnings(done))
+        await self._send("dml", "ROLLBACK TO SAVEPOINT dbmesh_rehearsal")
+        return part
 
     async def _insert(self, record: Recording) -> tuple[list[Row], WriteResult]:
         if not record.write.insert_rows:

@@ -31,7 +31,7 @@ def rules_of(sources: dict[str, tuple[Server, str]], **times: float) -> MeshRule
         for name, (server, schema) in sources.items()
     }
     options: dict[str, Any] = {"lease": 1.5, "sweep": 0.1, "lock_wait": 1.0} | times
-    transaction = TransactionRules(log=next(iter(found)), schema="_dbmesh", **options)
+    transaction = TransactionRules(log=next(iter(found)), schema="_sagas", **options)
     return MeshRules((), {}, {}, found, transaction=transaction)
 
 
@@ -110,6 +110,8 @@ def dump(server: Server, schema: str) -> dict[str, list[tuple[Any, ...]]]:
 def _exact(column: str, kind: str) -> str:
     if kind in ("float", "double"):
         return f"CAST({column}+0e0 AS CHAR)"
+    if kind in ("tinyint", "smallint", "int", "bigint", "decimal", "year"):
+        return f"CAST({column} AS CHAR)"  # HEX of a number rounds it
     if kind in ("bit", "set", "enum"):
         return f"CONCAT({column}+0, ':', HEX({column}))"
     return f"HEX({column})"
@@ -163,7 +165,7 @@ class World:
     def clean(self) -> None:
         """Nothing is left behind by ended transactions but their records."""
         for name in self.sources:
-            assert self.rows("SELECT * FROM _dbmesh.row_lock", name) == []
+            assert self.rows("SELECT * FROM _sagas.row_lock", name) == []
         for client in self.clients:
             assert client.lent == 0
 

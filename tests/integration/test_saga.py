@@ -24,7 +24,7 @@ ACCOUNT = (
 async def world(servers: tuple[Server, Server], make_schema: MakeSchema) -> AsyncIterator[World]:
     sources = {f"ds_{n}": (server, make_schema(server, f"saga_{n}")) for n, server in enumerate(servers)}
     for server, _ in sources.values():
-        server.script(["DROP DATABASE IF EXISTS _dbmesh"])
+        server.script(["DROP DATABASE IF EXISTS _sagas"])
     world = World(sources, rules_of(sources))
     world.everywhere(
         ACCOUNT, "INSERT INTO account (id, owner, balance) VALUES (1,'Ann',100),(2,'Bob',200),(3,'Cy',300)"
@@ -40,7 +40,7 @@ def balances(world: World, data_source: str = "ds_0") -> list[tuple[int, int]]:
 
 def end_lease(world: World, proxy: Proxy) -> None:
     world.script(
-        f"UPDATE _dbmesh.proxy SET lease_until = NOW(6) - INTERVAL 1 SECOND WHERE instance = '{proxy.instance}'"
+        f"UPDATE _sagas.proxy SET lease_until = NOW(6) - INTERVAL 1 SECOND WHERE instance = '{proxy.instance}'"
     )
 
 
@@ -99,7 +99,7 @@ async def test_commit_keeps_everything_and_frees_the_locks(world: World) -> None
     await proxy.stop()
     assert (balances(world)[0], balances(world, "ds_1")[0]) == ((1, 90), (1, 110))
     world.clean()
-    assert world.rows("SELECT state, ended_at IS NOT NULL FROM _dbmesh.g_tx") == [("COMMITTED", 1)]
+    assert world.rows("SELECT state, ended_at IS NOT NULL FROM _sagas.g_tx") == [("COMMITTED", 1)]
 
 
 async def test_rollback_restores_every_row_exactly(world: World) -> None:
@@ -121,7 +121,7 @@ async def test_rollback_restores_every_row_exactly(world: World) -> None:
     await saga.rollback()
     assert world.dump() == before
     world.clean()
-    assert world.rows("SELECT state FROM _dbmesh.g_tx") == [("ROLLED_BACK",)]
+    assert world.rows("SELECT state FROM _sagas.g_tx") == [("ROLLED_BACK",)]
 
 
 async def test_an_update_that_changes_nothing_writes_nothing(world: World) -> None:
@@ -129,7 +129,7 @@ async def test_an_update_that_changes_nothing_writes_nothing(world: World) -> No
     saga = world.saga(proxy)
     result = await run(saga, world.client(), update("ds_0", "account", "owner = owner", "id < 3"))
     assert (result.affected, result.matched) == (0, 2)
-    assert world.rows("SELECT * FROM _dbmesh.branch") == []
+    assert world.rows("SELECT * FROM _sagas.branch") == []
     await saga.commit()
     await proxy.stop()
     world.clean()
@@ -324,7 +324,7 @@ async def test_a_row_being_compensated_sends_the_next_writer_away_at_once(world:
     client = world.client()
     await run(saga, world.client(), update("ds_0", "account", "balance = 1", "id = 1"))
     await run(second, client, update("ds_0", "account", "balance = 1", "id = 2"))
-    world.script(f"UPDATE _dbmesh.row_lock SET state = 'ROLLING_BACK' WHERE gtrid = '{saga.gtrid}'")
+    world.script(f"UPDATE _sagas.row_lock SET state = 'ROLLING_BACK' WHERE gtrid = '{saga.gtrid}'")
     with pytest.raises(Deadlock):
         await run(second, client, update("ds_0", "account", "balance = 2", "id = 1"), lock_wait=10)
     assert not second.active
@@ -345,7 +345,7 @@ async def test_undo_is_never_purged_before_the_end(world: World) -> None:
     assert world.dump() == before
     assert await proxy.purge() == 1
     for table in ("branch", "gate", "undo_record", "row_lock", "g_tx"):
-        assert world.rows(f"SELECT * FROM _dbmesh.{table}") == []
+        assert world.rows(f"SELECT * FROM _sagas.{table}") == []
 
 
 async def test_what_cannot_be_compensated_is_refused_before_anything_is_done(world: World) -> None:
@@ -366,7 +366,7 @@ async def test_what_cannot_be_compensated_is_refused_before_anything_is_done(wor
     for message, unit in cases.items():
         with pytest.raises(NotSupported, match=message):
             await run(world.saga(proxy), client, unit)
-    assert world.rows("SELECT * FROM _dbmesh.g_tx") == []
+    assert world.rows("SELECT * FROM _sagas.g_tx") == []
     assert client.lent == 0
 
 
@@ -374,7 +374,7 @@ async def test_worker_ids_are_leased_by_one_process_each(world: World) -> None:
     one, other = await world.proxy(), await world.proxy()
     assert (await one.lease_worker_id(), await other.lease_worker_id()) == (0, 1)
     assert one.worker_id() == 0
-    world.script("UPDATE _dbmesh.worker_id SET lease_until = NOW(6) - INTERVAL 1 SECOND WHERE id = 0")
+    world.script("UPDATE _sagas.worker_id SET lease_until = NOW(6) - INTERVAL 1 SECOND WHERE id = 0")
     third = await world.proxy()
     assert await third.lease_worker_id() == 0
     assert one.worker is not None

@@ -24,7 +24,7 @@ TABLE = "CREATE TABLE account (id INT PRIMARY KEY, balance DECIMAL(10,2) NOT NUL
 async def world(servers: tuple[Server, Server], make_schema: MakeSchema, tmp_path: Path) -> AsyncIterator[World]:
     sources = {f"ds_{n}": (server, make_schema(server, f"tx_{n}")) for n, server in enumerate(servers)}
     for server, _ in sources.values():
-        server.script(["DROP DATABASE IF EXISTS _dbmesh"])
+        server.script(["DROP DATABASE IF EXISTS _sagas"])
     world = World(sources, rules_of(sources, lease=25.0))
     world.everywhere(TABLE, "INSERT INTO account VALUES (1, 100, 'a'), (2, 200, 'it''s')")
     write_rules(tmp_path, sources)
@@ -47,7 +47,7 @@ def write_rules(folder: Path, sources: dict[str, tuple[Server, str]]) -> None:
     mesh = {
         "listeners": ["127.0.0.1:0"],
         "users": {"app": {"password": "app", "databases": ["shop"]}},
-        "transaction": {"log": "ds_0", "lease": 30, "sweep": 0.5},
+        "transaction": {"log": "ds_0", "schema": "_sagas", "lease": 30, "sweep": 0.5},
     }
     database = {"database": "shop", "data_sources": found, "default_data_source": "ds_0", "tables": {}}
     (folder / "mesh.yaml").write_text(yaml.safe_dump(mesh))
@@ -55,7 +55,7 @@ def write_rules(folder: Path, sources: dict[str, tuple[Server, str]]) -> None:
 
 
 def end_lease(world: World, seconds: float = 0) -> None:
-    world.script(f"UPDATE _dbmesh.proxy SET lease_until = NOW(6) + INTERVAL {seconds} SECOND")
+    world.script(f"UPDATE _sagas.proxy SET lease_until = NOW(6) + INTERVAL {seconds} SECOND")
 
 
 async def tx(folder: Path, *arguments: str) -> tuple[int, str, str]:

@@ -93,7 +93,20 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 MODES = ["", "STRICT_TRANS_TABLES", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PAD_CHAR_TO_FULL_LENGTH", "TRADITIONAL"]
 STATES = [("utf8mb4", "utf8mb4_general_ci"), ("latin1", "latin1_swedish_ci"), ("gbk", "gbk_chinese_ci")]
-KINDS = ("insert", "insert", "insert2", "number", "update", "update", "update_key", "order", "delete", "delete_one")
+KINDS = (
+    "insert",
+    "insert",
+    "insert2",
+    "number",
+    "update",
+    "update",
+    "update_key",
+    "order",
+    "delete",
+    "delete_one",
+    "clash",
+    "self",
+)
 CODECS = {"utf8mb4": "utf-8", "latin1": "cp1252", "gbk": "gbk"}
 
 
@@ -132,7 +145,7 @@ def cases(draw: st.DrawFn) -> Case:
             [
                 "",
                 ", g INT AS (LENGTH(c0)) VIRTUAL",
-                ", g INT AS (c0 IS NULL) STORED",
+                ", h INT DEFAULT 5, g INT AS (h + 1) STORED",
                 ", h INT INVISIBLE DEFAULT 5",
                 ", h VARCHAR(9) DEFAULT 'd', UNIQUE KEY u (h, id)",
                 ", lead INT NULL, UNIQUE KEY u (lead)",
@@ -179,6 +192,10 @@ def units(case: Case) -> Iterator[RouteUnit]:
             yield update("ds_0", "t", assignments, f"id = {key} OR c0 = {values[0]}")
         elif kind == "order":
             yield update("ds_0", "t", f"c0 = {values[0]}", "", order_by="id DESC", limit="2")
+        elif kind == "clash":
+            yield update("ds_0", "t", f"{names[-1]} = {values[-1]}", "c0 = 0")
+        elif kind == "self":
+            yield update("ds_0", "t", "c0 = CONCAT(c0, 'x')", "CONCAT(id, '') > 'K1'")
         elif kind == "delete":
             yield delete("ds_0", "t", f"id > {key}")
         else:
@@ -213,8 +230,10 @@ async def play(case: Case, world: World, plain: World) -> None:
                 told: tuple[object, ...] = (affected, result.last_insert_id, result.info)
             except BackendError as error:
                 told = (error.errno,)
-            assert told == expected, unit
-            assert dump(*world.sources["ds_0"])["t"] == dump(*plain.sources["ds_0"])["t"], unit
+            assert told == expected, f"{told} {expected} {unit.sql}"
+            assert dump(*world.sources["ds_0"])["t"] == dump(*plain.sources["ds_0"])["t"], (
+                f"rows differ after {unit.sql}"
+            )
         await saga.rollback()
         assert world.dump() == before
         world.clean()

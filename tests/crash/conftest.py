@@ -1,0 +1,21 @@
+"""The proving ground, made once for all kills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dbmesh.sandbox import Sandbox, Server
+from tests.crash.proving_ground import SCHEMA, Ground, prepare
+
+
+@pytest.fixture(scope="session")
+def ground(sandbox: Sandbox, servers: tuple[Server, Server]) -> Iterator[Ground]:
+    folder = sandbox.folder / "crash"
+    folder.mkdir()
+    ground = prepare(servers, folder)
+    yield ground
+    ground.close()
+    for number, server in enumerate(servers):
+        server.script([f"DROP DATABASE IF EXISTS {name}" for name in (SCHEMA, f"bank_{number}")])
