@@ -78,14 +78,14 @@ class _DoubleSum:
 
 
 class _ExactAverage:
-    """AVG of integers and DECIMALs. ``scales``: of the sum's column and of the average's."""
+    """AVG of integers and DECIMALs. ``scale``: of the average's column."""
 
-    __slots__ = ("_count", "_scales", "_sum")
+    __slots__ = ("_count", "_scale", "_sum")
 
-    def __init__(self, sum_column: int, count_column: int, scales: tuple[int, int]) -> None:
-        self._sum = _ExactSum(sum_column, scales[0])
+    def __init__(self, sum_column: int, count_column: int, scale: int) -> None:
+        self._sum = _ExactSum(sum_column, 0)
         self._count = _Count(count_column)
-        self._scales = scales
+        self._scale = scale
 
     def add(self, row: Row) -> None:
         self._sum.add(row)
@@ -95,7 +95,9 @@ class _ExactAverage:
         if self._sum.total is None:
             return None
         count = int(self._count.result() or 0)
-        return decimal_text(quotient(self._sum.total, count, *self._scales), self._scales[1])
+        _, _, exponent = self._sum.total.normalize(EXACT).as_tuple()
+        assert isinstance(exponent, int)  # a DECIMAL is a finite number
+        return decimal_text(quotient(self._sum.total, count, max(0, -exponent), self._scale), self._scale)
 
 
 class _DoubleAverage:
@@ -221,9 +223,9 @@ def _require(condition: bool, what: str) -> None:
 
 def _sum(aggregate: Aggregate, column: int, columns: Sequence[ColumnDefinition]) -> Callable[[], Accumulator]:
     shown = columns[column]
-    if shown.type in _EXACT:
-        return partial(_ExactSum, column, shown.decimals)
     source = column if aggregate.sum is None else _number(aggregate.sum, columns)
+    if shown.type in _EXACT:
+        return partial(_ExactSum, source, shown.decimals)
     _require_doubles(columns[source])
     return partial(_DoubleSum, source, shown.decimals)
 
@@ -233,7 +235,7 @@ def _average(aggregate: Aggregate, column: int, columns: Sequence[ColumnDefiniti
     count = _number(aggregate.count, columns)
     scale = columns[column].decimals
     if columns[total].type in _EXACT:
-        return partial(_ExactAverage, total, count, (columns[total].decimals, scale))
+        return partial(_ExactAverage, total, count, scale)
     _require_doubles(columns[total])
     return partial(_DoubleAverage, total, count, scale)
 
@@ -249,6 +251,7 @@ def _extreme(aggregate: Aggregate, column: int, columns: Sequence[ColumnDefiniti
     named = aggregate.key or SortKey(column)
     key = SortKey(named.column % len(columns), aggregate.kind is AggregateKind.MAX, named.pad)
     definition = columns[key.column]
+    _require(definition.type != FieldType.BIT, "MIN or MAX of a BIT, which servers send in two ways,")
     if aggregate.key is None and definition.type in (FieldType.FLOAT, FieldType.DOUBLE):
         return partial(_Extreme, column, column, _by_shown_number(key.descending))
     if aggregate.key is None and definition.type == FieldType.TIMESTAMP:

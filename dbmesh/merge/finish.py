@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from copy import copy
 
-from dbmesh.errors import MeshError
+from dbmesh.errors import MeshError, NotSupported
 from dbmesh.merge.event import Evaluate, Evaluated, Reply
 from dbmesh.merge.literal import literal
 from dbmesh.merge.spec import Finish, Item, Pass
-from dbmesh.protocol import ColumnDefinition, decode_text_row, encode_text_row
+from dbmesh.protocol import Collation, ColumnDefinition, FieldFlag, FieldType, decode_text_row, encode_text_row
+from dbmesh.schema import Column
 
 BATCH_ROWS = 256
 BATCH_BYTES = 256 << 10  # of literals; a single longer row still goes, alone
@@ -102,4 +103,30 @@ class Finishing:
             return self._columns[output.column]
         definition = copy(next(items))
         definition.name = output.label
+        if output.column is not None:
+            describe_as(definition, output.column)
         return definition
+
+
+_FAMILIES = (
+    {"tinyint": FieldType.TINY, "smallint": FieldType.SHORT, "mediumint": FieldType.INT24, "int": FieldType.LONG,
+     "bigint": FieldType.LONGLONG},
+    {"timestamp": FieldType.TIMESTAMP, "datetime": FieldType.DATETIME},
+    {"char": FieldType.STRING, "varchar": FieldType.VAR_STRING, "text": FieldType.BLOB,
+     "mediumtext": FieldType.MEDIUM_BLOB, "longtext": FieldType.LONG_BLOB, "binary": FieldType.STRING,
+     "varbinary": FieldType.VAR_STRING, "blob": FieldType.BLOB, "mediumblob": FieldType.MEDIUM_BLOB,
+     "longblob": FieldType.LONG_BLOB},
+)  # fmt: skip
+_WITHOUT_SIGN = frozenset(_FAMILIES[0]) | frozenset(_FAMILIES[1])
+
+
+def describe_as(definition: ColumnDefinition, column: Column) -> None:
+    """Give it the type of ``column``, whose values have the same text. Raises NotSupported where that cannot be."""
+    for family in _FAMILIES:
+        if column.type in family and definition.type in family.values():
+            definition.type = family[column.type]
+    if column.type in _WITHOUT_SIGN and column.unsigned:
+        definition.flags |= FieldFlag.UNSIGNED
+    binary = column.collation in (None, "binary")
+    if column.type in _FAMILIES[2] and binary != (definition.charset == Collation.BINARY):
+        raise NotSupported("binary and character strings in one expression over aggregates, over several data nodes")

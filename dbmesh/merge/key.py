@@ -26,7 +26,7 @@ _INTEGERS = frozenset((
     FieldType.TINY, FieldType.SHORT, FieldType.INT24, FieldType.LONG, FieldType.LONGLONG, FieldType.YEAR,
 ))  # fmt: skip
 _DECIMALS = frozenset((FieldType.DECIMAL, FieldType.NEWDECIMAL))
-_AS_TEXT = frozenset((FieldType.DATE, FieldType.NEWDATE, FieldType.DATETIME, FieldType.BIT, FieldType.NULL))
+_AS_TEXT = frozenset((FieldType.DATE, FieldType.NEWDATE, FieldType.DATETIME, FieldType.NULL))
 STRING_TYPES = frozenset((
     FieldType.VARCHAR, FieldType.VAR_STRING, FieldType.STRING, FieldType.TINY_BLOB, FieldType.BLOB,
     FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB,
@@ -41,7 +41,7 @@ def converter(key: SortKey, column: ColumnDefinition) -> Convert:
     number = _number(column)
     if number is not None:
         return _descending_number(number) if key.descending else _ascending_number(number)
-    if column.type in _AS_TEXT or _is_binary_string(column):
+    if column.type in _AS_TEXT or _is_binary_string(column) or _is_stored_bit(column):
         return byte_order(key.descending)
     raise NotSupported(
         f"the values of column '{column.name.decode('utf-8', 'replace')}' cannot be compared outside of its server"
@@ -71,6 +71,11 @@ def _is_binary_string(column: ColumnDefinition) -> bool:
         and column.charset == Collation.BINARY
         and not column.flags & (FieldFlag.ENUM | FieldFlag.SET)
     )
+
+
+def _is_stored_bit(column: ColumnDefinition) -> bool:
+    """MariaDB sends a BIT as bytes from a column, which has no BINARY flag, and as a decimal text from a function."""
+    return column.type == FieldType.BIT and not column.flags & FieldFlag.BINARY
 
 
 def time_value(text: bytes) -> Decimal:

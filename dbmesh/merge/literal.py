@@ -34,9 +34,9 @@ def literal(wanted: Input, column: ColumnDefinition) -> Literal:
     if column.type in _INTEGERS:
         return _integer(column)
     if column.type in _DECIMALS:
-        return _cast(f"DECIMAL({_precision(column)},{column.decimals})", "{}")
+        return _decimal(column)
     if column.type == FieldType.DOUBLE and column.decimals >= NOT_FIXED:
-        return _double
+        return _cast_float if wanted.float else _double
     if column.type == FieldType.NULL:
         return lambda _: "NULL"
     if column.type in (FieldType.DATE, FieldType.NEWDATE):
@@ -69,6 +69,18 @@ def _integer(column: ColumnDefinition) -> Literal:
     return _cast("UNSIGNED" if unsigned else "SIGNED", "{} | 0", "NULL | 0")
 
 
+def _decimal(column: ColumnDefinition) -> Literal:
+    precision = _precision(column)
+    plain = _cast(f"DECIMAL({precision},{column.decimals})", "{}")
+
+    def write(text: bytes | None) -> str:
+        if text is not None and len(text.lstrip(b"-0").replace(b".", b"")) > precision:
+            raise NotSupported("a sum with more digits than DECIMAL can hold takes part in an expression")
+        return plain(text)
+
+    return write
+
+
 def _precision(column: ColumnDefinition) -> int:
     """Length counts the sign and the point (my_decimal_length_to_precision)."""
     signed = 0 if column.flags & FieldFlag.UNSIGNED else 1
@@ -86,6 +98,11 @@ def _double(text: bytes | None) -> str:
     return text.decode("ascii") if b"e" in text else text.decode("ascii") + "e0"
 
 
+def _cast_float(text: bytes | None) -> str:
+    """A FLOAT travels as the DOUBLE of the same value, because its own text is rounded."""
+    return f"CAST({_double(text)} AS FLOAT)"
+
+
 def _date(type_name: str) -> Literal:
     plain = _cast(type_name, "'{}'")
 
@@ -99,7 +116,7 @@ def _date(type_name: str) -> Literal:
 
 def _string(wanted: Input, column: ColumnDefinition) -> Literal:
     if column.charset == Collation.BINARY and wanted.charset in (None, "binary"):
-        return lambda value: "CAST(NULL AS BINARY)" if value is None else f"x'{value.hex()}'"
+        return lambda value: ("CAST(NULL AS BINARY)" if value is None else f"x'{value.hex()}'") + " COLLATE `binary`"
     sent = _SENT.get(column.charset)
     if wanted.charset is None or wanted.collation is None or sent is None or not _holds_all(sent, wanted.charset):
         raise NotSupported(

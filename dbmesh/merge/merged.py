@@ -28,7 +28,7 @@ def merged(spec: MergeSpec, streams: Sequence[Sequence[ColumnDefinition]]) -> Ge
     if spec.finish is None or spec.limit == 0:
         yield from stages.open()
     reader = KeyReader(spec.order, columns) if spec.order else None
-    source = in_order(len(streams), reader, spec.group is not None) if reader else one_after_another(len(streams))
+    source = in_order(len(streams), reader) if reader else one_after_another(len(streams))
     reply: Reply = None
     while not stages.full:
         try:
@@ -61,7 +61,8 @@ def _kind(column: ColumnDefinition) -> tuple[int, int, int, int]:
     0 or 39 decimals, VARCHAR or ENUM for MIN of an ENUM."""
     if column.type in STRING_TYPES:
         return FieldType.STRING, 0, column.charset, 0
-    return column.type, column.decimals, column.charset, column.flags & FieldFlag.UNSIGNED
+    flags = FieldFlag.UNSIGNED | (FieldFlag.BINARY if column.type == FieldType.BIT else 0)
+    return column.type, column.decimals, column.charset, column.flags & flags
 
 
 def _common(streams: Sequence[Sequence[ColumnDefinition]]) -> list[ColumnDefinition]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Generator
-from operator import itemgetter
+from operator import gt, itemgetter
 from typing import TypeAlias
 
 from dbmesh.errors import NotSupported
@@ -25,12 +25,12 @@ def one_after_another(streams: int) -> Generator[Need | list[bytes], Reply, None
             yield batch
 
 
-def in_order(streams: int, reader: KeyReader, strict: bool) -> Source:
+def in_order(streams: int, reader: KeyReader) -> Source:
     """Rows of all streams, ordered by their keys; of equal keys those of the first stream come first.
 
     All rows up to the smallest of the streams' last known keys are complete: they are cut off their batches and sorted,
-    which for a few ordered runs is one merge pass in C. ``strict``: an unordered stream is an error (a group would be
-    torn apart) instead of a matter of the backend's own order.
+    which for a few ordered runs is one merge pass in C. Raises NotSupported for a stream that is not in order: its
+    server compares otherwise than we do, and the result would be in no order, or a group torn apart.
     """
     waiting: list[Pairs] = [[] for _ in range(streams)]
     last: list[Key] = [None] * streams
@@ -45,8 +45,7 @@ def in_order(streams: int, reader: KeyReader, strict: bool) -> Source:
                 continue
             assert isinstance(batch, list)
             pairs = reader.pairs(batch)
-            if strict:
-                _check_order(pairs, last[stream])
+            _check_order(pairs, last[stream])
             waiting[stream] = pairs
             last[stream] = pairs[-1][0]
         if live:
@@ -59,7 +58,7 @@ def _complete(waiting: list[Pairs], live: list[int]) -> Pairs:
     runs = 0
     for stream in live:
         pairs = waiting[stream]
-        end = bisect_right(pairs, bound, key=_key)
+        end = len(pairs) if pairs[-1][0] <= bound else bisect_right(pairs, bound, key=_key)
         if end:
             ready += pairs[:end]
             waiting[stream] = pairs[end:]
@@ -71,8 +70,9 @@ def _complete(waiting: list[Pairs], live: list[int]) -> Pairs:
 
 def _check_order(pairs: Pairs, before: Key) -> None:
     keys = [key for key, _ in pairs]
-    if keys != sorted(keys) or (before is not None and keys[0] < before):
+    if any(map(gt, keys, keys[1:])) or (before is not None and keys[0] < before):
         raise NotSupported(
-            "a data node orders its rows otherwise than the merge compares them (a value longer than max_sort_length?)",
-            "group by a shorter expression, or raise max_sort_length",
+            "a data node orders its rows otherwise than the merge compares them, as with values longer than "
+            "max_sort_length",
+            "order or group by a shorter expression, or raise max_sort_length",
         )

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from dbmesh.schema import Column
+
 BUDGET = 32 << 20
 
 
@@ -22,15 +24,15 @@ BUDGET = 32 << 20
 class SortKey:
     """One key of an ORDER BY, GROUP BY or DISTINCT: a column and how its values compare.
 
-    How is read from the column's definition when the streams open. Integers, DECIMAL, DOUBLE, YEAR, BIT, DATE,
-    DATETIME, TIME and *binary* strings compare by themselves, NULL first when ascending. For the others the text
+    How is read from the column's definition when the streams open. Integers, DECIMAL, DOUBLE, YEAR, DATE, DATETIME,
+    TIME and *binary* strings compare by themselves, NULL first when ascending. For the others the text
     that a backend sends is not the value, so the rewrite appends a column to compare instead (each is NULL when
     the value is), and ``column`` names that one; without it the statement is refused (1235), never compared wrongly:
 
     ======================================  ==========================================
     character string                        ``WEIGHT_STRING(expression)``, and ``pad``
     FLOAT, DOUBLE(m,d), REAL with a scale   ``expression+0e0``
-    ENUM, SET                               ``expression+0``
+    ENUM, SET, BIT                          ``expression+0``
     TIMESTAMP (ambiguous around DST)        ``UNIX_TIMESTAMP(expression)``
     JSON, GEOMETRY                          nothing: not supported
     ======================================  ==========================================
@@ -69,7 +71,8 @@ class Aggregate:
 
     ``sum`` and ``count``: for AVG the columns that hold ``SUM(x)`` and ``COUNT(x)`` of the same x. They
     need not be listed as aggregates unless ``finish`` reads them. For SUM, ``sum`` names a derived ``SUM(x)+0e0``
-    where x is a DOUBLE with a scale (``DOUBLE(10,2)``, ``d2/3``), whose text is rounded; so it does for AVG.
+    where x is a DOUBLE with a scale (``DOUBLE(10,2)``, ``d2/3``), whose text is rounded; so it does for AVG. Where x
+    has more digits than are shown (``n/3``), ``sum`` names a ``CAST(SUM(x) AS DECIMAL(65,30))`` that has them all.
 
     ``count`` with ANY: the column with ``COUNT(*)``; the value is that of the first backend row that stands
     for at least one table row (a bare column in a query without GROUP BY, where an empty shard sends NULL).
@@ -107,14 +110,21 @@ class Input:
     """Column ``dm.aK`` of the evaluation, K its place in ``Finish.inputs``: one column of the merged row.
 
     ``charset``/``collation``: of the expression itself (``schema.Column`` of ``Catalog.describe``), for
-    character strings only. They are refused (1235) without. FLOAT, YEAR, BIT, ENUM, SET, JSON and GEOMETRY
-    are refused too (their text is not their value); a derived ``expression+0e0`` or ``+0`` instead of them is
-    welcome.
+    character strings only. They are refused (1235) without.
+
+    ``float``: the expression is a FLOAT without a scale; ``column`` names a derived ``expression+0e0`` then, whose
+    text is exact. It becomes a FLOAT again (CAST AS FLOAT: MariaDB 10.4, MySQL 8.0.17), for as a DOUBLE its text would
+    be another: CONCAT(MAX(f), '') is '0.1' and not '0.10000000149011612'.
+
+    FLOAT itself, FLOAT and DOUBLE with a scale, YEAR, BIT, ENUM, SET, JSON and GEOMETRY are refused: their text is not
+    their value, or no server can be told their type. An ``+0e0`` or ``+0`` of them may stand in where it is only
+    calculated with.
     """
 
     column: int
     charset: str | None = None
     collation: str | None = None
+    float: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +140,13 @@ class Item:
 
     An AVG(x) inside ``sql`` is written ``(dm.aS / dm.aC)`` over inputs SUM(x) and COUNT(x), not over the
     merged AVG: MySQL calculates on with more digits than it shows. ``sql`` is complete text: literals are
-    rendered, logical session values too.
+    rendered, logical session values too. ``column``: what the servers say the client's own expression is, where they
+    could be asked: literals have wider types than the columns in whose place they stand.
     """
 
     sql: str
     label: bytes = b""
+    column: Column | None = None
 
 
 @dataclass(frozen=True, slots=True)

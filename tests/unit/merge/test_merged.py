@@ -176,6 +176,12 @@ def test_limit_0_sends_the_columns_alone(run_merge: Any) -> None:
     assert (answer.columns, answer.rows, run_merge.needs) == ([ID], [], [])
 
 
+def test_a_stream_out_of_order_is_no_result_in_no_order(run_merge: Any) -> None:
+    streams = [([ID], [(text(n),) for n in numbers]) for numbers in ((9, 1, 2, 3), (4, 5, 6))]
+    with pytest.raises(NotSupported, match="max_sort_length"):
+        run_merge(MergeSpec(order=(SortKey(0),)), *streams)
+
+
 def test_a_stream_out_of_order_tears_no_group(run_merge: Any) -> None:
     spec = MergeSpec(order=(SortKey(0),), group=Group(1, (Aggregate(AggregateKind.COUNT, 1),)))
     columns = [ID, COUNT]

@@ -102,7 +102,7 @@ KEYS = [
     ("ti", None, None),
     ("ts", "UNIX_TIMESTAMP(ts)", None),
     ("y", None, None),
-    ("bi", None, None),
+    ("bi", "bi+0", None),
     ("e", "e+0", None),
 ]
 
@@ -159,7 +159,7 @@ def test_aggregates_without_groups(split: Any, run_merge: Any, where: str) -> No
         ("MAX(v)", Aggregate(AggregateKind.MAX, 11)),
         ("BIT_XOR(b)", Aggregate(AggregateKind.BIT_XOR, 12)),
         ("MIN(y)", Aggregate(AggregateKind.MIN, 13)),
-        ("MAX(bi)", Aggregate(AggregateKind.MAX, 14)),
+        ("MAX(b)", Aggregate(AggregateKind.MAX, 14)),
     ]
     items = ", ".join(text for text, _ in functions)
     appended = "SUM(i), COUNT(i), WEIGHT_STRING(MIN(s)), WEIGHT_STRING(MAX(e))"
@@ -264,6 +264,32 @@ def test_expressions_over_aggregates(split: Any, run_merge: Any, original: str, 
     assert [c.name for c in answer.columns] == [b"y", b"label"]
     assert [c.type for c in answer.columns] == [c.type for c in whole.columns]
     assert [c.decimals for c in answer.columns] == [c.decimals for c in whole.columns]
+
+
+def test_a_float_in_an_expression_stays_a_float(split: Any, run_merge: Any) -> None:
+    whole = split("SELECT CONCAT(MAX(f), '!') AS t, MAX(f) * 3 AS n, IFNULL(MAX(f), 0) AS f FROM t")
+    streams = _streams(split, "SELECT MAX(f) + 0e0 FROM t")
+    items = (Item("CONCAT(dm.a0, '!')", b"t"), Item("dm.a0 * 3", b"n"), Item("IFNULL(dm.a0, 0)", b"f"))
+    group = Group(0, (Aggregate(AggregateKind.MAX, 0),))
+    answer = run_merge(MergeSpec(group=group, finish=Finish((Input(0, float=True),), items)), *streams)
+    assert answer.rows == whole.rows
+    assert [(c.name, c.type) for c in answer.columns] == [(c.name, c.type) for c in whole.columns]
+
+
+def test_a_sum_beyond_decimals_digits_is_refused_in_an_expression(split: Any, run_merge: Any) -> None:
+    stream = split("SELECT SUM(x) FROM (SELECT CAST(REPEAT('9', 35) AS DECIMAL(65,30)) AS x) t")
+    group = Group(0, (Aggregate(AggregateKind.SUM, 0),))
+    streams = [(stream.columns, stream.rows)] * 20
+    assert run_merge(MergeSpec(group=group), *streams).rows == [(b"19" + b"9" * 33 + b"80." + b"0" * 30,)]
+    with pytest.raises(NotSupported, match="more digits"):
+        run_merge(MergeSpec(group=group, finish=Finish((Input(0),), (Item("dm.a0 + 0"),))), *streams)
+
+
+def test_min_of_a_bit_is_refused(split: Any, run_merge: Any) -> None:
+    with pytest.raises(NotSupported, match="BIT"):
+        run_merge(
+            MergeSpec(group=Group(0, (Aggregate(AggregateKind.MIN, 0),))), *_streams(split, "SELECT MIN(bi) FROM t")
+        )
 
 
 def test_having_drops_groups_and_nothing_is_left_of_an_empty_result(split: Any, run_merge: Any) -> None:
