@@ -214,10 +214,10 @@ class Cluster:
         except BaseException:
             for task in tasks:
                 task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            for index, result in zip(missing, results, strict=True):
-                if isinstance(result, Connection):
-                    taken[index] = result
+            await _ended(tasks)
+            for index, task in zip(missing, tasks, strict=True):
+                if not task.cancelled() and task.exception() is None:
+                    taken[index] = task.result()
                 else:
                     self._pools[requests[index]].free += 1
             for got in taken:
@@ -322,3 +322,10 @@ class Cluster:
     def _tell_drained(self) -> None:
         if not self._held and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+
+
+async def _ended(tasks: Sequence[asyncio.Task[Connection]]) -> None:
+    """Wait for all of them, however often the one who waits is cancelled: their places must be given back."""
+    while pending := [task for task in tasks if not task.done()]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait(pending)

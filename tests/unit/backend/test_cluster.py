@@ -197,3 +197,19 @@ async def test_close_waits_for_those_who_still_work(cluster: Cluster) -> None:
     await closing
     with pytest.raises(PoolTimeout, match="being closed"):
         await cluster.acquire(["ds_0"], OLD, DEFAULT_STATE)
+
+
+async def test_a_dial_that_is_cancelled_twice_gives_its_place_back(cluster: Cluster) -> None:
+    for turns in range(12):  # wherever in the dial the cancellations come
+        waiting = asyncio.create_task(cluster.acquire(["ds_0", "ds_0"], OLD, DEFAULT_STATE))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        waiting.cancel()
+        try:
+            for connection in await waiting:
+                cluster.release(connection, reusable=False)
+        except asyncio.CancelledError:
+            pass
+        assert cluster.report()[0].in_use == 0
