@@ -100,7 +100,9 @@ async def _read(
         try:
             await row_lanes.start(lanes, whole=transaction is not None)
             sent = await read.run_merge(spec, streams, held[-1] if evaluators else None, caller)
-        except BackendError:
+        except BackendLost:
+            raise
+        except MeshError:
             unclean = await read.close(lanes, whole=transaction is not None)
             if transaction is not None and not unclean:
                 await uninterrupted(transaction.settle(wanted))

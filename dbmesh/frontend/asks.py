@@ -13,6 +13,8 @@ from dbmesh.protocol.charset import UnknownCharacterSet, python_codec
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
+REMEMBERED_STATES = 1000
+
 
 @asynccontextmanager
 async def borrowed(session: Session, state: SessionState, data_source: str | None = None) -> AsyncIterator[Connection]:
@@ -34,20 +36,29 @@ async def ask(session: Session, sql: str, data_source: str | None = None) -> Res
 
 
 async def try_state(session: Session, state: SessionState) -> None:
-    """Let a server say whether a session may have that state. Raises its error."""
+    """Let a server say whether a session may have that state. Raises its error. What was allowed once is not asked."""
+    allowed = session.mesh.allowed_states
+    if state is session.state or state in allowed:
+        return
     async with borrowed(session, state):
-        pass
+        if len(allowed) >= REMEMBERED_STATES:
+            allowed.clear()
+        allowed.add(state)
 
 
 async def default_collation(session: Session, charset: str) -> str:
     """The servers' default collation of a character set. Raises 1115."""
+    known = session.mesh.default_collations.get(charset)
+    if known is not None:
+        return known
     result = await ask(
         session,
         f"SELECT DEFAULT_COLLATE_NAME FROM information_schema.CHARACTER_SETS WHERE CHARACTER_SET_NAME = '{charset}'",
     )
     if not result.rows:
         raise UnknownCharacterSet(charset)
-    return (result.rows[0][0] or b"").decode("ascii")
+    collation = session.mesh.default_collations[charset] = (result.rows[0][0] or b"").decode("ascii")
+    return collation
 
 
 async def prepared(session: Session, text: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from dbmesh import __version__
 from dbmesh.backend.pool import Capabilities
-from dbmesh.backend.session_state import DEFAULT_STATE
+from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import MeshError
 from dbmesh.frontend.connection import ClientConnection
@@ -50,6 +50,8 @@ class Mesh:
         self.server_version = rules.server_version or ""
         self.started = time.time()
         self.queries = 0
+        self.default_collations: dict[str, str] = {}  # by character set, as the servers have said
+        self.allowed_states: set[SessionState] = set()  # that a server has taken; see `asks.try_state`
         self._learned: dict[str, bytes] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._next_source = 0
@@ -123,6 +125,8 @@ class Mesh:
         before = self.generation
         self.generation = Generation.of(rules, before)
         self._learned.clear()
+        self.default_collations.clear()
+        self.allowed_states.clear()
         self.proxy.reload(rules)
         if before.cluster is not self.generation.cluster:
             self.spawn(self._retire(before, rules.transaction.deadline))

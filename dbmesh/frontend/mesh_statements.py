@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from dbmesh.backend.connection import Result
 from dbmesh.errors import MeshError, NotSupported, ParseError
 from dbmesh.frontend import planned, rights
 from dbmesh.frontend.asks import ask
+from dbmesh.frontend.own_rows import table
 from dbmesh.plan import explain as plan_text
 from dbmesh.plan.model import RouteUnit
-from dbmesh.protocol import ColumnDefinition
-from dbmesh.protocol.constants import FieldType
 from dbmesh.rules.model import Grant
 from dbmesh.rules.summary import HEADINGS, table_rows
 from dbmesh.saga.preview import preview
@@ -28,16 +27,6 @@ _EXPLAIN = re.compile(
     r"\s*\b(.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
-_UTF8MB4 = 45
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Result:
-    """A result set of text columns."""
-    columns = [
-        ColumnDefinition(heading.encode(), FieldType.VAR_STRING, _UTF8MB4, 4 * 1024, decimals=31)
-        for heading in headings
-    ]
-    return Result(columns, [[None if cell is None else str(cell).encode() for cell in row] for row in rows])
 
 
 async def show_mesh(session: Session, text: str) -> None:

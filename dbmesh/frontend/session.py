@@ -73,7 +73,6 @@ class Session:
         self._running: Generation | None = None  # whose rules the statement in `_task` runs under
         self._task: asyncio.Task[None] | None = None
         self._relaying: asyncio.Future[Outcome] | None = None
-        self._interrupted = False
         self._answered = False  # the client has the last packet for what runs in `_task`
         self._leaving = False
 
@@ -202,7 +201,6 @@ class Session:
     # -- one statement
 
     def _start(self, work: Coroutine[Any, Any, None], *, answered: bool = False) -> None:
-        self._interrupted = False
         self._answered = answered
         self._running = self.mesh.generation
         self._task = asyncio.get_running_loop().create_task(self._guard(work))
@@ -218,9 +216,8 @@ class Session:
         except MeshError as error:
             self._fail(error)
         except asyncio.CancelledError:
-            if not self._interrupted:
+            if self.client.closed:
                 raise
-            self._interrupted = False
             self._fail(QueryInterrupted())
         except ClientGone:
             return
@@ -264,7 +261,6 @@ class Session:
             # the server itself ends the statement, and its connection stays clean
             self.client.interrupt_relay()
         elif not self._answered:
-            self._interrupted = True
             self._cancel(self._task)
 
     def leave(self) -> None:
@@ -485,13 +481,14 @@ class Session:
             raise NoSavepoint(name)
         await self.transaction.release_savepoint(name)
 
-    def process(self) -> list[str | None]:
+    def process(self, length: int | None) -> list[str | None]:
+        """A row of SHOW PROCESSLIST; ``length``: how much of the statement's text, None for all."""
         busy = self.client.busy
         seconds = str(int(time.time() - self.began))
         state = "executing" if busy else ""
         return [
             str(self.id), self.user.name, self.client.host, self.database, "Query" if busy else "Sleep", seconds, state,
-            self.text if busy else None,
+            self.text[:length] if busy else None,
         ]  # fmt: skip
 
 

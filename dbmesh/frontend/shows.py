@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dbmesh.backend.connection import Result
 from dbmesh.errors import AccessDenied, NoDatabase, NotSupported, UnknownDatabase, UnknownTable
 from dbmesh.frontend.asks import ask
+from dbmesh.frontend.own_rows import table
 from dbmesh.frontend.show_condition import LIKE, checked, checked_column
 from dbmesh.rules.model import DataNode, LogicalDatabase
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
 
+SHORT_INFO = 100  # characters of a statement that SHOW PROCESSLIST without FULL shows
 _NAME = r"(?:`((?:[^`]|``)+)`|([\w$\x80-\U0010ffff]+))"
 _TABLE = rf"{_NAME}(?:\s*\.\s*{_NAME})?"
 _FROM = rf"(?:\s+(?:FROM|IN)\s+{_NAME})?"
@@ -119,10 +121,10 @@ async def _index(session: Session, match: re.Match[str]) -> Result:
 
 
 async def _processlist(session: Session, match: re.Match[str]) -> Result:
-    columns = ["User", "Host", "db", "Command", "Time", "State", "Info"]
-    return await _select(
-        session, "Id", [other.process() for other in session.mesh.sessions.visible_to(session)], columns, ""
-    )
+    length = None if match[1] else SHORT_INFO
+    rows = [other.process(length) for other in session.mesh.sessions.visible_to(session)]
+    headings = ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"]
+    return table(headings, rows, integers=("Id", "Time"))
 
 
 async def _grants(session: Session, match: re.Match[str]) -> Result:
@@ -216,7 +218,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Answer], ...] = (
     (_form(rf"SHOW\s+(?:INDEX|INDEXES|KEYS)\s+(?:FROM|IN)\s+{_TABLE}{_FROM}"), _index),
     (_form(rf"SHOW\s+CREATE\s+TABLE\s+{_TABLE}"), _create_table),
     (_form(rf"SHOW\s+CREATE\s+(?:DATABASE|SCHEMA)\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}"), _create_database),
-    (_form(r"SHOW\s+(?:FULL\s+)?PROCESSLIST\b"), _processlist),
+    (_form(r"SHOW\s+(FULL\s+)?PROCESSLIST\b"), _processlist),
     (_form(r"SHOW\s+GRANTS\b"), _grants),
     (_form(rf"(?:DESCRIBE|DESC|EXPLAIN)\s+{_TABLE}"), _describe),
 )

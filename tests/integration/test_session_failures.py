@@ -31,7 +31,7 @@ def proxy(servers: tuple[Server, Server]) -> Iterator[CuttingProxy]:
 @pytest.fixture(scope="module")
 def cut_mesh(town_mesh: Town, proxy: CuttingProxy, sandbox: Sandbox) -> Iterator[Mesh]:
     """A mesh of its own over the town's schemas, its way to the second server through ``proxy``."""
-    first, second = town_mesh.servers
+    second = town_mesh.servers[1]
     address = f"host: {second.host}, port: {second.port},"
     rules = write_rules(sandbox.folder / "cut", town_mesh.servers, mesh=MESH_RULES, town=TOWN_RULES, empty=EMPTY_RULES)
     text = (rules / "town.yaml").read_text()
@@ -87,7 +87,7 @@ def test_a_server_lost_in_a_statement_undoes_all_of_the_transaction(
         cursor.execute("BEGIN")
         cursor.execute(BOTH)
         proxy.cut = b"UPDATE"
-        with pytest.raises(pymysql.MySQLError, match="Lost connection to data source 'ds_0|1'"):
+        with pytest.raises(pymysql.MySQLError, match="Lost connection to data source"):
             cursor.execute("UPDATE person SET age = 1")
         proxy.cut = None
         for sql in ("SELECT * FROM person WHERE id = 1", "INSERT INTO person (id) VALUES (3)", "COMMIT"):
