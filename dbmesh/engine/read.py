@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from dbmesh.backend.connection import Connection
+from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller
 from dbmesh.engine.lanes import LEFTOVER_BATCHES, Lane, UnitStream
-from dbmesh.errors import BackendError
+from dbmesh.errors import BackendError, NotSupported
 from dbmesh.merge import Columns, Evaluate, Need, Rows, merged
 from dbmesh.merge.event import Reply
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.model import RouteUnit
 from dbmesh.protocol import ColumnDefinition
+
+_MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 
 
 def spread(units: Sequence[RouteUnit], most: Mapping[str, int]) -> list[tuple[str, list[int]]]:
@@ -69,13 +71,23 @@ async def run_merge(
                 _check_shape(streams[stream], known[0])
             case Evaluate(sql):
                 assert evaluator is not None
-                reply = await evaluator.execute(sql.encode(caller.encoding, "surrogateescape"))
+                reply = await _evaluated(evaluator, sql.encode(caller.encoding, "surrogateescape"))
             case Columns(columns):
                 caller.columns(columns)
             case Rows(rows):
                 sent += len(rows)
                 caller.rows(rows)
                 await caller.drained()
+
+
+async def _evaluated(evaluator: Connection, sql: bytes) -> Result:
+    """Literals insist on their collations, which columns do not."""
+    try:
+        return await evaluator.execute(sql)
+    except BackendError as error:
+        if error.errno not in _MIXED_COLLATIONS:
+            raise
+        raise NotSupported("strings of different collations in an expression over aggregates") from error
 
 
 def _columns(streams: Sequence[UnitStream]) -> list[list[ColumnDefinition]]:

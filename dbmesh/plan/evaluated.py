@@ -34,6 +34,25 @@ class Evaluator:
     partials: Partials
     groups: dict[tuple[str, ...], tuple[Pieces, At]]
     _inputs: dict[At, tuple[int, Column | None]] = field(default_factory=dict)
+    _rounded: bool = False  # an input has more digits than its type shows
+    _floats: set[At] = field(default_factory=set)  # inputs that are the DOUBLE of a FLOAT
+
+    async def value(self, item: Item) -> tuple[Template, Column | None]:
+        """A select item over aggregates, and what the servers say it is."""
+        self._rounded = False
+        template = await self.template(item.span, item.node, False)
+        pieces = self.outline.pieces(item.span)
+        await self.types.ask([pieces])
+        column = self.types.of(pieces)
+        if column is None:
+            return template, None
+        if not self._rounded:
+            return template, column
+        if column.type in _TEXTS:
+            raise NotSupported("the text of a sum of quotients over several data nodes", "select the sum itself")
+        if column.type != "decimal":
+            return template, column
+        return Template(("CAST(", *template.pieces, f" AS DECIMAL({column.precision},{column.scale}))")), column
 
     async def template(self, span: Span, node: exp.Expr, aliases: bool) -> Template:
         """``span`` of the text, whose tree is ``node``. ``aliases``: names may mean select items, as in HAVING."""
@@ -54,15 +73,21 @@ class Evaluator:
     def _input(self, at: At, column: Column | None) -> Input:
         text = column is not None and column.type in _TEXTS
         charset, collation = (column.charset, column.collation) if column is not None and text else (None, None)
-        return Input(self.derived.number(at), charset, collation)
+        return Input(self.derived.number(at), charset, collation, at in self._floats)
 
     async def _aggregate(self, call: AggregateCall) -> Edit:
         start, end = self.outline.start(call.span.first), self.outline.end(call.span.last)
+        self._rounded |= await self.partials.hidden_digits(call)
+        if call.name == "SUM" and await self.partials.hidden_digits(call):
+            return Edit(start, end, (self._name(await self.partials.whole_sum(call), None),))
         if call.name == "AVG":
             total, count = await self.partials.halves(call)
             return Edit(start, end, (f"({self._name(total, None)} / {self._name(count, None)})",))
         partial = await self.partials.of(call)
-        return Edit(start, end, (self._name(*self.partials.evaluable(partial, call)),))
+        at, column = self.partials.evaluable(partial, call)
+        if partial.type is not None and partial.type.type == "float":
+            self._float(at, partial.type)
+        return Edit(start, end, (self._name(at, column),))
 
     async def _column(self, column: exp.Column, aliases: bool) -> Pieces:
         words = self.words(column)
@@ -94,8 +119,15 @@ class Evaluator:
                 f"a value of type {kind.upper()} in an expression over aggregates, over several data nodes"
             )
         if kind == "float":
-            at, column = self.derived.add(("(", *pieces, ")+0e0")), None
+            at = self.derived.add(("(", *pieces, ")+0e0"))
+            self._float(at, column)
+            column = None
         return self._name(at, column)
+
+    def _float(self, at: At, column: Column | None) -> None:
+        if column is not None and column.scale is not None:
+            raise NotSupported("a FLOAT with a scale in an expression over aggregates, over several data nodes")
+        self._floats.add(at)
 
     def _name(self, at: At, column: Column | None) -> str:
         number, _ = self._inputs.setdefault(at, (len(self._inputs), column))

@@ -31,6 +31,7 @@ from dbmesh.plan.scatter import (
 )
 from dbmesh.rewrite import Edit, LimitSlot, Template
 from dbmesh.route.router import RouteTemplate
+from dbmesh.schema import Column
 from dbmesh.sql.functions import CLOCK_WITHOUT_PARENTHESES
 from dbmesh.sql.layout import Span, comma_parts
 from dbmesh.sql.tokens import TokenKind
@@ -89,7 +90,7 @@ class _Grouping:
         self.keys: list[_GroupKey] = []
         self.distinct: list[_GroupKey] = []
         self.evaluator = Evaluator(outline, self.derived, self.types, self.partials, {})
-        self.items: dict[int, Template] = {}
+        self.items: dict[int, tuple[Template, Column | None]] = {}
         self.having: Template | None = None
         self.having_pushed = False
         self.order: list[tuple[_GroupKey, bool]] = []
@@ -159,7 +160,7 @@ class _Grouping:
         if len(calls) == 1 and calls[0].span == item.span:
             await self.partials.of(calls[0], self.derived.item(item.index, self.outline.pieces(item.span)))
         elif calls:
-            self.items[item.index] = await self.evaluator.template(item.span, item.node, False)
+            self.items[item.index] = await self.evaluator.value(item)
         elif not self.keys and "GROUP" not in self.outline.layout.clauses:
             self._read_bare(item)
 
@@ -239,7 +240,7 @@ class _Grouping:
         if key.item is not None and not text:
             return _Sort(None, None, key.item.index, key.descending)
         if key.item is not None:
-            value = self.items[key.item.index]
+            value = self.items[key.item.index][0]
         else:
             value = await self.evaluator.template(key.span, node, False)
         if text and column is not None:
@@ -295,21 +296,21 @@ class _Grouping:
             return None, tuple(s.compared.key(self.derived, s.descending) for s in self.sort if s.compared)
         if self.outline.has_star:
             raise NotSupported("'*' next to expressions over aggregates over several data nodes", "name the columns")
-        output: list[int | tuple[Template, str]] = [
-            (self.items[item.index], item.label) if item.index in self.items else item.index
-            for item in self.outline.items
-        ]
+        output: list[int | tuple[Template, str, Column | None]] = []
+        for item in self.outline.items:
+            template, column = self.items.get(item.index, (None, None))
+            output.append(item.index if template is None else (template, item.label, column))
         visible = len(output)
         sort = tuple(self._finished_key(key, output) for key in self.sort)
         finish = Finish(self.evaluator.inputs(), (), hidden=len(output) - visible)
         return FinishTemplate(finish, tuple(output), self.having), sort
 
-    def _finished_key(self, sort: _Sort, output: list[int | tuple[Template, str]]) -> SortKey:
+    def _finished_key(self, sort: _Sort, output: list[int | tuple[Template, str, Column | None]]) -> SortKey:
         """The column of the finished row that sorts, hidden behind the client's where it is none of them."""
         if sort.item is not None:
             return SortKey(sort.item, sort.descending)
         if sort.value is not None:
-            output.append((sort.value, ""))
+            output.append((sort.value, "", None))
             return SortKey(len(output) - 1, sort.descending, sort.pad)
         assert sort.compared is not None
         key = sort.compared.key(self.derived, sort.descending)

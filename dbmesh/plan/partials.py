@@ -64,12 +64,30 @@ class Partials:
 
     async def halves(self, call: AggregateCall) -> tuple[At, At]:
         """The SUM and the COUNT of an AVG, merged on their own."""
-        sum_at, count_at = self._sum_and_count(call)
+        sum_at, count_at = await self._sum_and_count(call)
         for kind, at in ((AggregateKind.SUM, sum_at), (AggregateKind.COUNT, count_at)):
             self._found.setdefault(at, Partial(kind, at, Compared(at), distinct=call.distinct))
         if call.distinct:
             self._check_distinct(call)
         return sum_at, count_at
+
+    async def hidden_digits(self, call: AggregateCall) -> bool:
+        """Whether it sums quotients: a server calculates on with more digits of them than it shows."""
+        tokens = self._outline.tokens[call.arguments.first : call.arguments.last]
+        if call.name not in ("SUM", "AVG") or all(token.text != "/" for token in tokens):
+            return False
+        pieces = self._outline.pieces(call.span)
+        await self._types.ask([pieces])
+        column = self._types.of(pieces)
+        return column is not None and column.type == "decimal"
+
+    async def whole_sum(self, call: AggregateCall) -> At:
+        """The SUM with all its digits, merged on its own."""
+        at = await self._sum(call)
+        self._found.setdefault(at, Partial(AggregateKind.SUM, at, Compared(at), distinct=call.distinct))
+        if call.distinct:
+            self._check_distinct(call)
+        return at
 
     def sortable(self, partial: Partial) -> Compared:
         """The aggregate as a sort key: a weight string must become the whole group's, too."""
@@ -107,10 +125,12 @@ class Partials:
     async def _made(self, call: AggregateCall, pieces: Pieces, at: At) -> Partial:
         kind = AggregateKind(call.name.lower())
         if kind is AggregateKind.AVG:
-            sum_at, count_at = self._sum_and_count(call)
+            sum_at, count_at = await self._sum_and_count(call)
             return Partial(kind, at, Compared(at), sum=sum_at, count=count_at, distinct=call.distinct)
         if kind in (AggregateKind.MIN, AggregateKind.MAX):
             return await self._extreme(kind, call, pieces, at)
+        if await self.hidden_digits(call):
+            return Partial(kind, at, Compared(at), sum=await self._sum(call), distinct=call.distinct)
         return Partial(kind, at, Compared(at), distinct=call.distinct)
 
     async def _extreme(self, kind: AggregateKind, call: AggregateCall, pieces: Pieces, at: At) -> Partial:
@@ -130,13 +150,17 @@ class Partials:
         key = Compared(self._derived.add(("WEIGHT_STRING(", *pieces, ")")), column.pad)
         return Partial(kind, at, key, key=key, type=column)
 
-    def _sum_and_count(self, call: AggregateCall) -> tuple[At, At]:
-        inner = self._outline.pieces(call.arguments)
+    async def _sum_and_count(self, call: AggregateCall) -> tuple[At, At]:
         distinct = "DISTINCT " if call.distinct else ""
-        return (
-            self._derived.add((f"SUM({distinct}", *inner, ")")),
-            self._derived.add((f"COUNT({distinct}", *inner, ")")),
-        )
+        count: Pieces = (f"COUNT({distinct}", *self._outline.pieces(call.arguments), ")")
+        return await self._sum(call), self._derived.add(count)
+
+    async def _sum(self, call: AggregateCall) -> At:
+        distinct = "DISTINCT " if call.distinct else ""
+        total: Pieces = (f"SUM({distinct}", *self._outline.pieces(call.arguments), ")")
+        if await self.hidden_digits(call):
+            total = ("CAST(", *total, " AS DECIMAL(65,30))")
+        return self._derived.add(total)
 
     def _check_distinct(self, call: AggregateCall) -> None:
         words = self._outline.words

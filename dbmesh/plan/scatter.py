@@ -45,9 +45,10 @@ class Scattered:
     def sql(self, literals: Sequence[str], call: Call, place: Place) -> str:
         """The text for one data node."""
         text = ""
-        if self.limit is not None and self.pushed:
+        if self.limit is not None:
             offset, count = self.limit.bind(literals)
-            text = f" LIMIT {min(offset + count, _MOST_ROWS)}"
+            if self.pushed or count == 0:  # LIMIT 0 runs nothing, so it cannot fail either
+                text = f" LIMIT {min(offset + count, _MOST_ROWS) if count else 0}"
         return self.template.render(literals, place.tables, call.session_value, text)
 
     def merge(self, literals: Sequence[str], call: Call) -> MergeSpec:

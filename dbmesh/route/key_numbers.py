@@ -33,8 +33,8 @@ def compare_integer(literal: Literal, column: Column) -> KeyValue | Verdict:
     if exact is None:
         return UNKNOWN
     if exact != exact.to_integral_value():
-        # A server may round such a string or double to the column's type before it compares: '1e-64' finds 0.
-        return NOTHING if literal.kind is Kind.DECIMAL else UNKNOWN
+        # A server may round it to the column's type before it looks into an index: '1e-64' finds 0, 4.5 finds 5.
+        return UNKNOWN
     value = int(exact)
     return value if -(2**63) <= value < 2**64 else NOTHING
 
@@ -111,7 +111,7 @@ def compare_decimal(literal: Literal, column: Column) -> KeyValue | Verdict:
         return UNKNOWN
     value = Decimal(literal.value)  # type: ignore[arg-type]
     at_scale = _at_scale(value, column.scale)
-    return at_scale if at_scale == value else NOTHING
+    return at_scale if at_scale == value else UNKNOWN  # rounded before it is looked for in an index
 
 
 def bound_decimal(literal: Literal, column: Column, high: bool) -> KeyValue | Verdict:

@@ -160,3 +160,18 @@ SELECT MIN(stamp), MAX(stamp), COUNT(DISTINCT stamp) FROM item;
 SELECT grp, MAX(stamp) FROM item GROUP BY grp ORDER BY MAX(stamp), grp;
 SELECT stamp, COUNT(*) FROM item GROUP BY stamp ORDER BY stamp;
 SELECT MAX(stamp) + INTERVAL 1 DAY FROM item;
+-- sums of quotients: a server calculates on with more digits than it shows
+SELECT SUM(grp / 3), AVG(grp / 3) FROM item;
+SELECT SUM(grp / 3) / COUNT(*), ROUND(AVG(price / 7), 3), SUM(price / 7) + 1 FROM item;
+SELECT grp, SUM(price / 7), AVG(price / 7), SUM(price / 7) / COUNT(*) FROM item GROUP BY grp ORDER BY grp;
+SELECT COUNT(*) FROM item HAVING SUM(grp / 3) > 1;
+-- expressions over aggregates have the types of what the client wrote
+SELECT IF(COUNT(*) > 2, MAX(stamp), NULL), CONCAT(MIN(note), 'x'), COALESCE(MAX(code), 'x'), IFNULL(MAX(raw), 'y') FROM item;
+SELECT COALESCE(MAX(CAST(grp AS CHAR)), MIN(CAST(name AS BINARY))) FROM item;
+SELECT MAX(weight) > 1, ROUND(MAX(weight), 2), MAX(weight) + 1 FROM item;
+SELECT CONCAT(MAX(weight), ''), COALESCE(MAX(weight), 'x'), IF(COUNT(*) > 2, MIN(weight), NULL) FROM item;
+SELECT weight, IFNULL(weight, COUNT(*)), CONCAT(weight, '-', COUNT(*)) FROM item GROUP BY weight ORDER BY weight;
+-- refused: strings of different collations in an expression over aggregates
+SELECT CONCAT(MAX(name), MAX(code)) FROM item;
+-- what is not run cannot fail
+SELECT grp, SUM(big - 18446744073709551615) FROM item GROUP BY grp ORDER BY 2 LIMIT 0;

@@ -265,3 +265,8 @@ WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM n WHERE x < 4) SE
 SELECT id FROM item WHERE id = 5 UNION ALL SELECT part_id FROM part WHERE item_id = 5;
 SELECT d.id FROM (SELECT id FROM item WHERE id = 5) d;
 SELECT STDDEV(price) IS NOT NULL, COUNT(*) FROM item WHERE id = 5;
+-- a fraction is rounded where an index is asked
+SELECT part_id FROM part WHERE item_id = 4.5 ORDER BY part_id;
+SELECT part_id FROM part WHERE item_id IN (4.5, 13.2) ORDER BY part_id;
+SELECT id FROM item WHERE id = 4.5;
+SELECT id FROM money WHERE amount = 5.001;
