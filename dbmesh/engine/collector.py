@@ -12,9 +12,11 @@ from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.resultset import decode_text_row
 
+ENOUGH = 2
+
 
 class Collector:
-    """``engine.caller.Caller`` that fills ``answer``."""
+    """``engine.caller.Caller`` that fills ``answer`` with two rows at most, enough to see that one is not all."""
 
     def __init__(self, state: SessionState, capabilities: Capabilities) -> None:
         self.state = state
@@ -26,14 +28,27 @@ class Collector:
         return python_codec(self.state.client)
 
     async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
-        self.answer = await connection.execute(sql)
+        stream = await connection.stream(sql)
+        self.answer = Result(stream.columns)
+        try:
+            while (batch := await stream.next_batch()) is not None:
+                self.rows(batch)
+        except BaseException:
+            stream.close()
+            raise
+        ok = stream.reader.ok
+        assert ok is not None
+        self.answer.affected, self.answer.last_insert_id, self.answer.warnings = (
+            ok.affected, ok.last_insert_id, ok.warnings,
+        )  # fmt: skip
         return outcome_of(self.answer, last_insert_id)
 
     def columns(self, columns: Sequence[ColumnDefinition]) -> None:
         self.answer.columns = list(columns)
 
     def rows(self, payloads: Sequence[bytes]) -> None:
-        self.answer.rows += map(decode_text_row, payloads)
+        missing = ENOUGH - len(self.answer.rows)
+        self.answer.rows += map(decode_text_row, payloads[:missing])
 
     async def drained(self) -> None:
         """Memory takes all."""

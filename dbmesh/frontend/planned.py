@@ -95,7 +95,7 @@ async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:
 
 
 async def collect(session: Session, text: str, state: SessionState) -> Result:
-    """The answer of a SELECT of the client's, kept in memory; ``state``: what its backends must have."""
+    """The first rows of a SELECT of the client's, two at most; ``state``: what its backends must have."""
     plan, shape = await plan_of(session, text)
     collector = Collector(state, session.capabilities)
     await _execute(session, plan, await bind(session, plan, shape), collector)
@@ -104,8 +104,11 @@ async def collect(session: Session, text: str, state: SessionState) -> Result:
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     settings = session.settings
-    if plan.tables and not plan.kind.is_ddl and not settings.autocommit and session.transaction is None:
-        await session.begin("BEGIN")
+    if plan.tables and not plan.kind.is_ddl and session.transaction is None:
+        if not settings.autocommit:
+            await session.begin("BEGIN")
+        elif settings.next_transaction:
+            session.use_up_next_transaction(plan.writes and not plan.locks)
     transaction = session.transaction
     if transaction is not None:
         try:

@@ -21,6 +21,7 @@ from dbmesh.engine.collector import outcome_of
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import (
     AccessDenied,
+    BackendError,
     BackendLost,
     MeshError,
     NoSavepoint,
@@ -284,6 +285,12 @@ class Session:
         """BEGIN or START TRANSACTION; commits the transaction before, as MySQL does."""
         await self.commit()
         self.transaction = await ClientTransaction.begin(self, text)
+        self.settings = replace(self.settings, next_transaction=())
+
+    def use_up_next_transaction(self, writes: bool) -> None:
+        """An autocommit statement is the transaction that SET TRANSACTION spoke of; its level makes no difference."""
+        if writes and ("transaction_read_only", "1") in self.settings.next_transaction:
+            raise BackendError(1792, "25006", "Cannot execute statement in a READ ONLY transaction")
         self.settings = replace(self.settings, next_transaction=())
 
     async def commit(self) -> None:

@@ -7,16 +7,16 @@ session later gets the same (`backend.session_state`).
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
 from dbmesh.backend.session_state import SessionState
-from dbmesh.errors import BackendError, NotSupported, SpecificAccessDenied
+from dbmesh.errors import BackendError, NotSupported, ParseError, SpecificAccessDenied
 from dbmesh.frontend.asks import ask, default_collation, try_state
 from dbmesh.frontend.planned import collect
 from dbmesh.protocol import ColumnDefinition
-from dbmesh.protocol.charset import python_codec
+from dbmesh.protocol.charset import COLLATIONS, charset_of, python_codec
 from dbmesh.protocol.constants import FieldType
 from dbmesh.rules.model import TransactionMode
 from dbmesh.sql.assignments import Assignment, Scope, parse_set
@@ -42,6 +42,11 @@ _MODES_REFUSED = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQ
 _LITERAL = re.compile(
     r"""[+-]?[0-9]+(?:\.[0-9]*)?|'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|[A-Za-z_][\w$]*""", re.DOTALL
 )
+_WORD = re.compile(r"[A-Za-z_]")
+_CLAUSES = frozenset(
+    {"FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "INTO", "UNION", "EXCEPT", "INTERSECT", "FOR", "LOCK", "AS",
+     "WINDOW", "PROCEDURE"}
+)  # fmt: skip
 _NUMBERS = frozenset(
     {FieldType.TINY, FieldType.SHORT, FieldType.LONG, FieldType.LONGLONG, FieldType.INT24, FieldType.FLOAT,
      FieldType.DOUBLE, FieldType.DECIMAL, FieldType.NEWDECIMAL, FieldType.YEAR}
@@ -99,12 +104,16 @@ async def _assign(session: Session, draft: Settings, item: Assignment) -> Settin
             raise NotSupported(f"SET GLOBAL {item.name} belongs to one server", "run it on the servers themselves")
         case Scope.USER:
             name = item.name if re.fullmatch(r"[a-z0-9_$]+", item.name) else f"`{item.name.replace('`', '``')}`"
-            return draft.carry(f"@{name}", await _evaluated(session, item.value))
+            return draft.carry(f"@{name}", await _evaluated(session, item.value, words=("NULL", "TRUE", "FALSE")))
         case Scope.NAMES:
             return await _names(session, draft, item.value, item.collation)
         case Scope.CHARACTER_SET:
             return await _character_set(session, draft, item.value)
         case Scope.NEXT_TRANSACTION:
+            if session.in_transaction:
+                raise BackendError(
+                    1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress"
+                )
             return replace(draft, next_transaction=(*draft.next_transaction, (item.name, item.value)))
         case _:
             return await _session_variable(session, draft, item)
@@ -113,6 +122,8 @@ async def _assign(session: Session, draft: Settings, item: Assignment) -> Settin
 async def _names(session: Session, draft: Settings, charset: str, collation: str | None) -> Settings:
     name = _charset(charset)
     chosen = _word(collation) if collation else await default_collation(session, name)
+    if not charset_of(chosen).startswith(name.removesuffix("mb3")):
+        raise BackendError(1253, "42000", f"COLLATION '{chosen}' is not valid for CHARACTER SET '{name}'")
     return await _tried(session, replace(draft, state=draft.state.with_charsets(name, chosen, name)))
 
 
@@ -160,18 +171,34 @@ async def _tried(session: Session, draft: Settings) -> Settings:
     return draft
 
 
-async def _evaluated(session: Session, text: str) -> str:
-    """The value as a literal; words (ON, DEFAULT, a charset's name) stay as they are."""
+async def _evaluated(session: Session, text: str, words: Sequence[str] | None = None) -> str:
+    """The value as a literal; ``words`` (None: all, as ON, DEFAULT, a charset's name) stay as they are."""
     text = text.strip()
-    if _LITERAL.fullmatch(text):
+    if _LITERAL.fullmatch(text) and (words is None or not _WORD.match(text) or text.upper() in words):
         return text
     query = _query_alone(text)
-    result = await collect(session, query or f"SELECT {text}", session.state)
+    state = session.state
+    if query is None:
+        _check_expression(text)
+        state = state.with_charsets(state.client, state.collation, None)  # the value in its own character set
+    result = await collect(session, query or f"SELECT {text}", state)
     if len(result.columns) != 1:
         raise BackendError(1241, "21000", "Operand should contain 1 column(s)")
     if len(result.rows) > 1:
         raise BackendError(1242, "21000", "Subquery returns more than 1 row")
     return literal_of(result.rows[0][0], result.columns[0]) if result.rows else "NULL"
+
+
+def _check_expression(text: str) -> None:
+    """What is evaluated as a select item must not bring clauses of its own."""
+    depth = 0
+    for token in tokens(text):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth <= 0 and token.upper in _CLAUSES:
+            raise ParseError(
+                "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server "
+                f"version for the right syntax to use near '{text[token.start : token.start + 80]}' at line 1"
+            )
 
 
 def _query_alone(text: str) -> str | None:
@@ -190,6 +217,9 @@ def literal_of(value: bytes | None, column: ColumnDefinition) -> str:
         return _number(value.decode("ascii"), column.type)
     if column.charset == BINARY_CHARSET and column.type in _BYTES:
         return f"x'{value.hex()}'"
+    collation = COLLATIONS.get(column.charset)
+    if collation is not None and not value.isascii():
+        return f"_{charset_of(collation)} x'{value.hex()}' COLLATE {collation}"
     escaped = value.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace("'", "''")
     return f"'{escaped}'"
 

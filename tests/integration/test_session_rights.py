@@ -76,3 +76,23 @@ def test_the_usual_conditions_of_a_show_are_the_servers(execute: Execute) -> Non
     assert execute("SHOW VARIABLES WHERE Variable_name = 'autocommit' AND Value <> 'x'")[0][0] == "autocommit"
     assert len(execute("DESCRIBE person name")) == 1
     assert len(execute("SHOW GRANTS FOR CURRENT_USER()")) == 1
+
+
+def test_analyze_does_not_write_beside_the_transaction(town: Town) -> None:
+    with closing(town.connect("plain")) as connection, connection.cursor() as cursor:
+        for sql in ("ANALYZE UPDATE diary SET line = 'x'", "ANALYZE FORMAT=JSON DELETE FROM person WHERE id = 1"):
+            with pytest.raises(pymysql.MySQLError) as raised:
+                cursor.execute(sql)
+            assert raised.value.args[0] == 1235
+
+
+def test_bytes_that_hide_a_quote_are_refused(town: Town) -> None:
+    """To a server in gbk 0xFE5C is one character; to who does not know it, a backslash that escapes the quote."""
+    with closing(town.connect("plain", autocommit=True)) as connection, connection.cursor() as cursor:
+        cursor.execute("SET NAMES gbk")
+        connection._execute_command(0x03, b"SELECT '\xfe\x5c', 1 -- '")  # type: ignore[attr-defined]
+        with pytest.raises(pymysql.MySQLError) as raised:
+            connection._read_query_result()  # type: ignore[attr-defined]
+        assert raised.value.args[0] == 1235
+        cursor.execute("SELECT 5")
+        assert cursor.fetchall() == ((5,),)
