@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from dbmesh.schema import Column
+from tests.differential import kinds
+from tests.differential.table import Table
 
 DATABASE = "diff"
 SOURCES = 4
@@ -53,6 +54,12 @@ tables:
     data_nodes: ds_{0..3}.ledger_{0..1}
     data_source_sharding: {column: owner, algorithm: hash_mod}
     table_sharding: {column: yr, algorithm: mod}
+  kinds:
+    data_nodes: ds_{0..3}.kinds
+    sharding: {column: id, algorithm: mod}
+  words:
+    data_nodes: ds_{0..3}.words
+    sharding: {column: id, algorithm: mod}
 broadcast_tables:
   region: {}
 single_tables:
@@ -63,23 +70,6 @@ binding_groups:
 """
 
 _BIN = "COLLATE utf8mb4_bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """``columns``: the body of CREATE TABLE. ``key``: the sharding key's columns. ``rows``: SQL literals of each row.
-
-    ``actual``: actual tables per data source, "" for the name itself.
-    """
-
-    columns: str
-    rows: tuple[tuple[str, ...], ...]
-    key: tuple[Column, ...] = ()
-    names: tuple[str, ...] = ()
-    actual: tuple[str, ...] = ("",)
-
-    def key_of(self, row: Sequence[str]) -> tuple[str, ...]:
-        return tuple(row[self.names.index(column.name)] for column in self.key)
 
 
 def _text(value: str) -> str:
@@ -239,4 +229,4 @@ def _tables() -> dict[str, Table]:
     }  # fmt: skip
 
 
-TABLES = _tables()
+TABLES = _tables() | kinds.tables()

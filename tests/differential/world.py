@@ -17,7 +17,8 @@ from dbmesh.rules.model import BroadcastTable, LogicalDatabase, ShardedTable, Si
 from dbmesh.sandbox import Server
 from dbmesh.sandbox.endpoint import Account, Endpoint
 from dbmesh.sandbox.mesh import Mesh
-from tests.differential.tables import DATABASE, RULES, SOURCES, TABLES, Table
+from tests.differential.table import Table
+from tests.differential.tables import DATABASE, RULES, SOURCES, TABLES
 
 MESH_RULES = """
 listeners: ["127.0.0.1:0"]
@@ -40,7 +41,7 @@ class World:
     placed: dict[int, dict[str, list[str]]]
 
     def connect(self) -> tuple[Connection[Any], Connection[Any]]:
-        """A client of the mesh and one of the plain server; values come as the text that was sent."""
+        """A client of the mesh and one of the plain server."""
         return raw_connection(self.mesh), raw_connection(self.plain)
 
     def restore(self, tables: Iterable[str]) -> None:
@@ -74,8 +75,9 @@ class World:
         return sorted(found, key=repr), sorted(self.plain.rows(f"SELECT * FROM `{table}`", (), DATABASE), key=repr)
 
 
-def raw_connection(endpoint: Endpoint) -> Connection[Any]:
-    return endpoint.connection(DATABASE, conv=_RAW, read_timeout=60)
+def raw_connection(endpoint: Endpoint, charset: str = "utf8mb4") -> Connection[Any]:
+    """A client of a server or of the mesh; values come as the text that was sent."""
+    return endpoint.connection(DATABASE, conv=_RAW, read_timeout=60, charset=charset)
 
 
 def build(folder: Path, servers: tuple[Server, Server], plain: Server) -> World:
