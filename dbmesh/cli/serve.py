@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from dbmesh.rules.model import Listener, MeshRules
 
 DRAIN_SECONDS = 10.0  # for statements and transactions under way; then they are rolled back
 STOP_SECONDS = 5.0
+RESTART_SECONDS = 0.5  # before a worker that ended is replaced: one that cannot start must not take a whole CPU
 
 _log = logging.getLogger("dbmesh")
 
@@ -79,16 +81,22 @@ def _address(listener: Listener, sock: socket.socket) -> str:
     return str(replace(listener, port=sock.getsockname()[1]))
 
 
-def run(directory: Path, rules: MeshRules, sockets: list[socket.socket], worker: int) -> int:
-    """Serve in this process until a signal ends it; the exit code."""
-    return uvloop.run(_serve(directory, rules, sockets, worker))
+def run(directory: Path, rules: MeshRules, sockets: list[socket.socket], worker: int, parent: int | None = None) -> int:
+    """Serve in this process until a signal ends it; the exit code. ``parent``: of several workers, its process id."""
+    return uvloop.run(_serve(directory, rules, sockets, worker, parent))
 
 
-async def _serve(directory: Path, rules: MeshRules, sockets: list[socket.socket], worker: int) -> int:
+async def _serve(
+    directory: Path, rules: MeshRules, sockets: list[socket.socket], worker: int, parent: int | None
+) -> int:
+    def announce() -> None:
+        if parent is not None and os.getppid() == parent:
+            os.kill(parent, signal.SIGHUP)  # which passes it on to every worker
+
     def load_again() -> MeshRules:
         return replace(load(directory, os.environ), listeners=rules.listeners)
 
-    mesh = Mesh(rules, load_again)
+    mesh = Mesh(rules, load_again, announce)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -118,8 +126,18 @@ async def _reload(mesh: Mesh) -> None:
         _log.info("rules reloaded: %s", line)
 
 
+def _run_child(directory: Path, rules: MeshRules, sockets: list[socket.socket], worker: int, parent: int) -> int:
+    try:
+        return run(directory, rules, sockets, worker, parent)
+    except BaseException:
+        # beyond this is the parent's code, which would remove the socket files of those who still serve
+        _log.exception("worker %d", worker)
+        return 1
+
+
 def run_workers(number: int, directory: Path, rules: MeshRules, sockets: list[socket.socket]) -> int:
     """Serve in ``number`` child processes that inherit the sockets; one that dies is replaced."""
+    parent = os.getpid()
     children: dict[int, int] = {}
     ending = False
 
@@ -134,7 +152,7 @@ def run_workers(number: int, directory: Path, rules: MeshRules, sockets: list[so
         if pid == 0:
             for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(signum, signal.SIG_DFL)
-            os._exit(run(directory, rules, sockets, worker))
+            os._exit(_run_child(directory, rules, sockets, worker, parent))
         children[pid] = worker
 
     for worker in range(number):
@@ -152,5 +170,7 @@ def run_workers(number: int, directory: Path, rules: MeshRules, sockets: list[so
             code = max(code, os.waitstatus_to_exitcode(status))
         else:
             _log.error("worker %d (pid %d) ended with %d; another takes its place", worker, pid, status)
-            fork(worker)
+            time.sleep(RESTART_SECONDS)
+            if not ending:
+                fork(worker)
     return code

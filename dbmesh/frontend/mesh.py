@@ -39,8 +39,11 @@ _log = logging.getLogger(__name__)
 class Mesh:
     """``generation`` is swapped whole by `adopt`; sessions in a transaction keep theirs."""
 
-    def __init__(self, rules: MeshRules, load: Callable[[], MeshRules]) -> None:
-        """``load``: reads the rule files again."""
+    def __init__(
+        self, rules: MeshRules, load: Callable[[], MeshRules], announce: Callable[[], None] = lambda: None
+    ) -> None:
+        """``load``: reads the rule files again. ``announce``: has the other processes of the mesh read them too."""
+        self.announce = announce
         self._load = load
         self.generation = Generation.of(rules)
         self.sessions = Sessions()

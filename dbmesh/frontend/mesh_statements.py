@@ -129,6 +129,7 @@ async def reload_mesh(session: Session, text: str) -> None:
     """RELOAD MESH RULES: the differences, or error 1105 with the mistakes and the old rules kept."""
     rights.need(session.user, Grant.ADMIN)
     lines = await session.mesh.reload()
+    session.mesh.announce()
     session.result(table(["change"], [[line] for line in lines or ["no change"]]))
 
 

@@ -1,0 +1,86 @@
+"""Several worker processes are one mesh to its clients: they reload together, and drain together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from dbmesh.sandbox import Sandbox
+from dbmesh.sandbox.endpoint import Account
+from dbmesh.sandbox.mesh import Mesh
+from tests.integration.conftest import EMPTY_RULES, MESH_RULES, TOWN_RULES, Town, write_rules
+
+
+@pytest.fixture
+def pair(town: Town, sandbox: Sandbox) -> Iterator[Mesh]:
+    """A mesh of two workers over the town's schemas."""
+    rules = write_rules(sandbox.folder / "pair", town.servers, mesh=MESH_RULES, town=TOWN_RULES, empty=EMPTY_RULES)
+    mesh = Mesh(sandbox.folder / "pair_mesh", rules, Account("app", "secret"), options=["--workers", "2"])
+    mesh.start()
+    yield mesh
+    mesh.close()
+
+
+def databases(mesh: Mesh) -> set[str]:
+    with closing(mesh.connection(user="admin", password="secret")) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW DATABASES")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_a_reload_by_sql_reaches_every_worker(pair: Mesh) -> None:
+    text = (pair.rules / "empty.yaml").read_text()
+    (pair.rules / "more.yaml").write_text(text.replace("database: empty", "database: more").replace("ds_empty", "ds_x"))
+    with closing(pair.connection(user="admin", password="secret")) as connection, connection.cursor() as cursor:
+        cursor.execute("RELOAD MESH RULES")
+    end = time.monotonic() + 10
+    seen: list[bool] = []
+    while time.monotonic() < end and not (len(seen) >= 20 and all(seen[-20:])):
+        seen.append("more" in databases(pair))
+    assert all(seen[-20:])
+
+
+def workers_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_worker_that_dies_is_replaced_and_the_socket_stays(pair: Mesh) -> None:
+    assert pair.pid is not None
+    before = workers_of(pair.pid)
+    assert len(before) == 2
+    os.kill(before[0], signal.SIGKILL)
+    end = time.monotonic() + 10
+    while len(set(workers_of(pair.pid)) - set(before)) < 1 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(workers_of(pair.pid)) == 2
+    for _ in range(10):
+        with closing(pymysql.connect(unix_socket=str(pair.socket), user="app", password="secret")) as connection:
+            connection.ping(reconnect=False)
+
+
+def test_sigterm_lets_an_open_transaction_end(pair: Mesh, town: Town) -> None:
+    assert pair.pid is not None
+    with closing(pair.connection("town", user="app", password="secret", autocommit=True)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO person (id, name) VALUES (1, 'one'), (2, 'two')")
+        os.kill(pair.pid, signal.SIGTERM)
+        time.sleep(0.3)
+        cursor.execute("UPDATE person SET age = 1")
+        cursor.execute("COMMIT")
+        assert town.persons() == {1: "one", 2: "two"}
+        with pytest.raises((pymysql.MySQLError, OSError)):
+            for _ in range(100):
+                cursor.execute("SELECT 1")
+                time.sleep(0.05)
+    status = Path(f"/proc/{pair.pid}/stat")
+    end = time.monotonic() + 10
+    while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z" and time.monotonic() < end:
+        time.sleep(0.02)
+    assert pair.stop() == 0
