@@ -65,7 +65,8 @@ def test_a_session_is_the_servers_own(town: Town, plain: Connection[Any], title:
 def test_a_tools_name_before_a_statement_changes_nothing(town: Town) -> None:
     with closing(town.connect(autocommit=True)) as connection, connection.cursor() as cursor:
         for sql in ("SHOW TABLES LIKE 'person'", "USE town", "BEGIN", "SAVEPOINT a", "ROLLBACK TO a",
-                    "COMMIT AND CHAIN", "ROLLBACK", "SHOW PROCESSLIST", "DESCRIBE person", "SET @a = 1", "SELECT 1"):  # fmt: skip
+                    "COMMIT AND CHAIN", "ROLLBACK", "SHOW PROCESSLIST", "DESCRIBE person", "SET @a = 1",
+                    "SELECT 1"):  # fmt: skip
             cursor.execute(f"/* ApplicationName=DBeaver 24.1 */ {sql} -- end")
 
 

@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
+from pymysql.connections import Connection
 
 from dbmesh.sandbox import Sandbox
 from dbmesh.sandbox.endpoint import Account
@@ -46,6 +48,47 @@ def test_a_reload_by_sql_reaches_every_worker(pair: Mesh) -> None:
     assert all(seen[-20:])
 
 
+def closed(connection: Connection[Any], seconds: float = 5.0) -> bool:
+    """Whether the mesh closes the connection within that time."""
+    end = time.monotonic() + seconds
+    try:
+        with connection.cursor() as cursor:
+            while time.monotonic() < end:
+                cursor.execute("SELECT 1")
+                time.sleep(0.02)
+    except (pymysql.MySQLError, OSError):
+        return True
+    return False
+
+
+def test_a_transaction_keeps_its_rules_and_connections_over_a_reload(pair: Mesh, town: Town) -> None:
+    with closing(pair.connection("town", user="app", password="secret", autocommit=True)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO person (id, name) VALUES (1, 'one')")
+        rules = pair.rules / "mesh.yaml"
+        rules.write_text(rules.read_text().replace("size: 6", "size: 5"))  # every pool is made anew
+        assert pair.pid is not None
+        os.kill(pair.pid, signal.SIGHUP)
+        wait_for_pool_size(pair, 5)
+        cursor.execute("INSERT INTO person (id, name) VALUES (2, 'two')")  # on a server that it has not met yet
+        cursor.execute("SELECT COUNT(*) FROM person")
+        assert cursor.fetchall() == ((2,),)
+        cursor.execute("COMMIT")
+        cursor.execute("SELECT COUNT(*) FROM person")
+    assert town.persons() == {1: "one", 2: "two"}
+
+
+def wait_for_pool_size(mesh: Mesh, size: int, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    seen: list[int] = []
+    while seen[-10:] != [size] * 10 and time.monotonic() < end:
+        with closing(mesh.connection(user="admin", password="secret")) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW MESH POOLS")
+            seen.append(int(cursor.fetchall()[0][1]))
+    assert seen[-1] == size
+
+
 def workers_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -75,10 +118,7 @@ def test_sigterm_lets_an_open_transaction_end(pair: Mesh, town: Town) -> None:
         cursor.execute("UPDATE person SET age = 1")
         cursor.execute("COMMIT")
         assert town.persons() == {1: "one", 2: "two"}
-        with pytest.raises((pymysql.MySQLError, OSError)):
-            for _ in range(100):
-                cursor.execute("SELECT 1")
-                time.sleep(0.05)
+        assert closed(connection)
     status = Path(f"/proc/{pair.pid}/stat")
     end = time.monotonic() + 10
     while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z" and time.monotonic() < end:
