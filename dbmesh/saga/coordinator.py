@@ -203,9 +203,9 @@ def _undo_all(participants: Sequence[str], rest: TxState | None) -> Steps:
 
 def _closed(participants: Sequence[str]) -> _Ask:
     """Close every gate. Returns the data sources where that is sure, and the first trouble elsewhere."""
-    yield [MarkLocks(ds) for ds in participants]
     replies = yield [CloseGate(ds) for ds in participants]
     sure = [ds for ds, reply in zip(participants, replies, strict=True) if isinstance(reply, Done)]
+    yield [MarkLocks(ds) for ds in sure]
     bad = next((reply for reply in replies if not isinstance(reply, Done)), None)
     return sure, None if bad is None else _trouble(bad)
 

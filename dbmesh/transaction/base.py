@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from dbmesh.errors import BackendError, CommitFailed, Deadlock, LockWaitTimeout, MeshError, NotSupported
+from dbmesh.errors import BackendError, BackendLost, CommitFailed, Deadlock, LockWaitTimeout, MeshError, NotSupported
 from dbmesh.saga import coordinator, gates
 from dbmesh.saga.coordinator import Kind, Outcome, Steps
 from dbmesh.saga.states import TxState
@@ -87,7 +87,8 @@ class Saga:
         rolled back, here or elsewhere (then ``active`` is False).
         """
         self._require_active()
-        self._proxy.lease.require()
+        if not self._performer.logged:
+            self._proxy.lease.require()
         work = await self._work(units)
         self._statements += 1
         waiting = _Patience(self._proxy.rules.lock_wait if lock_wait is None else lock_wait)
@@ -178,12 +179,21 @@ class Saga:
         if outcome.kind is Kind.DOOMED:
             await self._doomed(outcome)
         error = outcome.error
+        if isinstance(error, BackendLost) and await self._is_decided():
+            await self._fenced(outcome)
         if _is_deadlock(error):
             raise LockWaitTimeout(
                 "Deadlock found when trying to get lock, again and again; only the statement was undone"
             ) from error
         assert error is not None
         raise error
+
+    async def _is_decided(self) -> bool:
+        """Whether somebody else has ended the transaction: whoever does so kills the connections in its way."""
+        with suppress(MeshError):
+            found = await self._proxy.log.read(self.gtrid)
+            return found is not None and found.state is not TxState.ACTIVE
+        return False
 
     async def _fenced(self, outcome: Outcome) -> NoReturn:
         self.active = False

@@ -26,8 +26,8 @@ from tests.integration.conftest import write_rules
 from tests.integration.saga_world import dump
 
 SCHEMA = "_crash"
-LANES = 4
-STRIDE = 100  # ids of one lane
+LANES = 6
+STRIDE = 1000  # ids of one lane
 SECONDS = 20.0
 MESH = """
 listeners: ["127.0.0.1:0"]
@@ -111,6 +111,8 @@ class Proxy:
     def connect(self) -> Any:
         """A client's connection, as soon as the mesh listens."""
         until = time.monotonic() + SECONDS
+        while not Path(self.socket).exists() and time.monotonic() < until:
+            time.sleep(0.01)
         while True:
             try:
                 return pymysql.connect(
@@ -146,10 +148,11 @@ class Lane:
     transaction: int
     commits: bool
     told: str = "nothing"
+    connection: Any = None
 
     @property
     def first(self) -> int:
-        return self.number * STRIDE * LANES
+        return self.number * STRIDE
 
     def ids(self) -> dict[str, int]:
         line = self.first + (self.transaction + 5) * 2
@@ -158,7 +161,7 @@ class Lane:
     def play(self, proxy: Proxy) -> None:
         """Run the transaction; the mesh dies somewhere in it."""
         try:
-            with closing(proxy.connect()) as connection, connection.cursor() as cursor:
+            with closing(self.connection or proxy.connect()) as connection, connection.cursor() as cursor:
                 for statement in STATEMENTS:
                     cursor.execute(statement.format(**self.ids()))
                 self.told = "asked"
@@ -231,7 +234,7 @@ def prepare(servers: tuple[Server, Server], folder: Path) -> Ground:
         rows = [
             f"({id_}, 'owner {id_}', {id_ * 10}, 0.1, x'00', 'firm', '2020-01-01 00:00:00.5')"
             for lane in range(LANES)
-            for id_ in range(lane * STRIDE * LANES, lane * STRIDE * LANES + 10)
+            for id_ in range(lane * STRIDE, lane * STRIDE + 10)
             if id_ % 2 == number
         ]
         fill = f"INSERT INTO account (id, owner, balance, ratio, picture, kind, changed) VALUES {', '.join(rows)}"

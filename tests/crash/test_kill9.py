@@ -53,9 +53,8 @@ def run_lanes(lanes: list[Lane], proxies: list[Proxy], kill_after: list[float] |
     """All lanes at once; each mesh dies at its failpoint, or so many seconds after its client has begun."""
     threads = [threading.Thread(target=lane.play, args=(proxy,)) for lane, proxy in zip(lanes, proxies, strict=True)]
     if kill_after is not None:
-        connections = [proxy.connect() for proxy in proxies]  # so that no start-up is counted
-        for connection in connections:
-            connection.close()
+        for lane, proxy in zip(lanes, proxies, strict=True):
+            lane.connection = proxy.connect()  # so that no start-up is counted
     for thread in threads:
         thread.start()
     if kill_after is not None:
@@ -90,7 +89,7 @@ def judge(ground: Ground, lanes: list[Lane], before: dict[str, Any]) -> None:
 def of_lane(rows: dict[str, Any], lane: Lane) -> dict[str, Any]:
     first = lane.first
     return {
-        f"{name}.{table}": [row for row in found if first <= int(row[0]) < first + STRIDE * LANES]
+        f"{name}.{table}": [row for row in found if first <= int(row[0]) < first + STRIDE]
         for name, tables in rows.items()
         for table, found in tables.items()
     }
