@@ -45,6 +45,7 @@ _INTEGERS: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint
 _BLOBS: Final = ((255, "tinyblob", "tinytext"), (65535, "blob", "text"), (16777215, "mediumblob", "mediumtext"))
 _BLOB_TYPES: Final = frozenset({FieldType.BLOB, FieldType.TINY_BLOB, FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB})
 _BINARY: Final = "binary"
+UUID_LENGTH: Final = 36
 
 
 def described_column(definition: ColumnDefinition, collation: Collation | None) -> Column:
@@ -94,6 +95,10 @@ def _string_type(definition: ColumnDefinition, binary: bool) -> str:
         return "enum"
     if definition.flags & FieldFlag.SET:
         return "set"
+    if definition.flags & FieldFlag.UNSIGNED:
+        return (
+            "inet6" if definition.length > UUID_LENGTH else "uuid"
+        )  # MariaDB's, which are ordered otherwise than their text
     if definition.type in _BLOB_TYPES:
         for longest, blob, text in _BLOBS:
             if definition.length <= longest:

@@ -22,6 +22,10 @@ _NEVER = Capability.MULTI_STATEMENTS | Capability.LOCAL_FILES
 # Its private names have no types; tests/unit/backend/test_dial.py tells when one of them moves.
 _Asyncmy: Any = asyncmy_connection.Connection
 
+# Seconds that a server waits for us to take more of a result: as long as a slow client, or the streams that are
+# merged before this one, may take. The servers' own default of 60 would break such results off.
+PATIENCE = 28800
+
 
 class _Login(_Asyncmy):  # type: ignore[misc]
     """asyncmy's connection with the capabilities of the pool's key instead of all that the server offers."""
@@ -90,6 +94,7 @@ async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
     try:
         # The login's collation is only a wish to servers that skip the client's handshake.
         await connection.execute(DEFAULT_STATE.charset_statement())
+        await connection.execute(f"SET net_write_timeout = {PATIENCE}")
     except BaseException:
         connection.close()
         raise

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dbmesh.errors import NotSupported
+from dbmesh.merge.collation import compares_by_weights
 from dbmesh.merge.spec import SortKey
 from dbmesh.plan.model import Scope
 from dbmesh.plan.outline import Outline
@@ -20,7 +21,7 @@ Pieces = tuple[Piece, ...]
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
 _INDEXED = frozenset({"enum", "set"})
 _NOT_ORDERED = frozenset({"json", "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
-                          "multipolygon", "geometrycollection", "vector"})  # fmt: skip
+                          "multipolygon", "geometrycollection", "vector", "inet4", "inet6", "uuid"})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,7 @@ def compared(
     values of it.
     """
     kind = "" if column is None else column.type
-    if kind in _NOT_ORDERED:
-        raise NotSupported(f"an order or a comparison by a value of type {kind.upper()} over several data nodes")
+    check_ordered(column)
     wrapped: Pieces
     if kind in _TEXTS:
         if column is None or column.collation is None:
@@ -163,6 +163,16 @@ def compared(
     if kind == "float":
         return Compared(derived.add(_of_group(("(", *expression, ")+0e0"), grouped)))
     return Compared(derived.add(expression) if own is None else own)
+
+
+def check_ordered(column: Column | None) -> None:
+    """Refuse values whose order or equality a merge could not tell from what the servers send."""
+    if column is None:
+        return
+    if column.type in _NOT_ORDERED:
+        raise NotSupported(f"an order or a comparison by a value of type {column.type.upper()} over several data nodes")
+    if column.type in _TEXTS and column.collation and not compares_by_weights(column.collation):
+        raise NotSupported(f"an order or a comparison by collation {column.collation} over several data nodes")
 
 
 def _of_group(expression: Pieces, grouped: bool) -> Pieces:

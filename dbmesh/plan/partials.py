@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dbmesh.errors import NotSupported
 from dbmesh.merge.spec import Aggregate, AggregateKind
 from dbmesh.plan.aggregates import AggregateCall
-from dbmesh.plan.derive import At, Compared, Derived, Pieces, Types
+from dbmesh.plan.derive import At, Compared, Derived, Pieces, Types, check_ordered
 from dbmesh.plan.outline import Outline
 from dbmesh.schema import Column
 
@@ -140,6 +140,8 @@ class Partials:
         column, of = self._types.of(pieces), self._types.of(argument)
         if column is not None and of is not None and of.type in ("enum", "set"):
             column = replace(column, type=of.type)  # compared as text, described as text, sorted by its index
+        check_ordered(of)
+        check_ordered(column)
         if column is not None and column.type == "timestamp":
             key = Compared(self._derived.add(("UNIX_TIMESTAMP(", *pieces, ")")))
             return Partial(kind, at, key, key=key, type=column)

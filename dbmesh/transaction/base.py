@@ -117,7 +117,7 @@ class Saga:
                 raise NotSupported(
                     f"data source {unit.data_source} is newer than this BASE transaction", "begin a new one"
                 )
-            table = await self._catalog.table(unit.data_source, unit.write.table)
+            table = await self._proxy.definitions.table(self._catalog, unit.data_source, unit.write.table)
             if table is None:
                 raise NotSupported(f"nothing is known of table {unit.write.table}", gates.LOCAL_INSTEAD)
             gates.check(unit.write, table)

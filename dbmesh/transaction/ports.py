@@ -59,6 +59,7 @@ class Catalog(Protocol):
     """What the servers say of their tables (``plan.model.Catalog``)."""
 
     async def table(self, data_source: str, actual_table: str) -> Table | None: ...
+    def invalidate(self, data_source: str, actual_table: str) -> None: ...
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from dbmesh.rules.model import MeshRules, TransactionRules
 from dbmesh.saga import coordinator
 from dbmesh.saga.coordinator import Kind, Outcome
 from dbmesh.transaction.branches import Shards
+from dbmesh.transaction.definitions import Definitions
 from dbmesh.transaction.gtrid import new_gtrid
 from dbmesh.transaction.lease import Lease, NoLease, WorkerLease, new_instance
 from dbmesh.transaction.link import Links
@@ -45,6 +46,7 @@ class Proxy:
         self.places: dict[str, Place] = {}
         self.unreached: dict[str, MeshError] = {}
         self.shards = Shards(self.links, self.places)
+        self.definitions = Definitions(self.links)
         self._log: CoordinatorLog | None = None
         self._lease: Lease | None = None
         self.worker: WorkerLease | None = None

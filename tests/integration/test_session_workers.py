@@ -36,6 +36,12 @@ def databases(mesh: Mesh) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
+def ask_until_refused(cursor: Any) -> None:
+    for _ in range(100):
+        cursor.execute("SELECT 1")
+        time.sleep(0.05)
+
+
 def test_a_reload_by_sql_reaches_every_worker(pair: Mesh) -> None:
     text = (pair.rules / "empty.yaml").read_text()
     (pair.rules / "more.yaml").write_text(text.replace("database: empty", "database: more").replace("ds_empty", "ds_x"))
