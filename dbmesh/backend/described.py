@@ -45,7 +45,8 @@ _INTEGERS: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint
 _BLOBS: Final = ((255, "tinyblob", "tinytext"), (65535, "blob", "text"), (16777215, "mediumblob", "mediumtext"))
 _BLOB_TYPES: Final = frozenset({FieldType.BLOB, FieldType.TINY_BLOB, FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB})
 _BINARY: Final = "binary"
-UUID_LENGTH: Final = 36
+# MariaDB's own types by their length as text: strings to the wire, told apart from real ones by the flag UNSIGNED
+_NATIVE: Final = {15: "inet4", 36: "uuid", 39: "inet6"}
 
 
 def described_column(definition: ColumnDefinition, collation: Collation | None) -> Column:
@@ -95,10 +96,8 @@ def _string_type(definition: ColumnDefinition, binary: bool) -> str:
         return "enum"
     if definition.flags & FieldFlag.SET:
         return "set"
-    if definition.flags & FieldFlag.UNSIGNED:
-        return (
-            "inet6" if definition.length > UUID_LENGTH else "uuid"
-        )  # MariaDB's, which are ordered otherwise than their text
+    if definition.flags & FieldFlag.UNSIGNED and definition.length in _NATIVE:
+        return _NATIVE[definition.length]
     if definition.type in _BLOB_TYPES:
         for longest, blob, text in _BLOBS:
             if definition.length <= longest:
