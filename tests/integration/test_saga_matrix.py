@@ -149,6 +149,20 @@ async def test_a_chain_of_unique_values_is_restored(world: World) -> None:
     assert world.dump() == before
 
 
+async def test_a_column_added_behind_the_meshs_back_is_not_lost(world: World) -> None:
+    proxy = await world.proxy()
+    first = world.saga(proxy)
+    await run(first, world.client(), update("ds_0", "item", "amount = 1", "id = 1"))
+    await first.rollback()
+    world.script("ALTER TABLE item ADD COLUMN remark TEXT", "UPDATE item SET remark = 'new'")
+    before = world.dump()
+    proxy.definitions._checked.clear()  # a second later
+    saga = world.saga(proxy)
+    await run(saga, world.client(), delete("ds_0", "item", "id = 3"))
+    await saga.rollback()
+    assert world.dump() == before
+
+
 async def test_two_sweepers_at_once_compensate_once(world: World) -> None:
     """D18."""
     before = world.dump()
