@@ -72,6 +72,7 @@ async def plan_ddl(text: str, scope: Scope) -> Plan:
         )
     if kind in (K.DDL_CREATE_VIEW, K.DDL_DROP_VIEW, K.DDL_OTHER):
         return _only_here(text, kind, tokens, scope)
+    _check_options(tokens)
     return await _Planner(text, kind, tokens, scope).plan()
 
 
@@ -98,6 +99,23 @@ def _only_here(text: str, kind: StatementKind, tokens: Sequence[Token], scope: S
         route_kind=RouteKind.SINGLE,
         units=(DdlUnit(DataNode(only, ""), template, ()),),
     )
+
+
+# What reads other schemas, other servers or files
+_FAR_ENGINES = frozenset(
+    {"MERGE", "MRG_MYISAM", "FEDERATED", "FEDERATEDX", "CONNECT", "SPIDER", "S3", "SPHINX", "OQGRAPH", "CSV"}
+)
+
+
+def _check_options(tokens: Sequence[Token]) -> None:
+    """Refuse table options that reach other schemas, other servers or the server's disk by the shared account."""
+    for at, token in enumerate(tokens[:-1]):
+        value = tokens[at + 2 if tokens[at + 1].text == "=" and at + 2 < len(tokens) else at + 1]
+        name = value.text.strip("`'\"").upper()
+        if token.upper == "ENGINE" and name in _FAR_ENGINES:
+            raise NotSupported(f"tables of engine {name}", "use ENGINE=InnoDB")
+        if token.upper in ("DATA", "INDEX") and tokens[at + 1].upper == "DIRECTORY":
+            raise NotSupported(f"{token.upper} DIRECTORY names a place on one server's disk", "leave it out")
 
 
 class _Planner:

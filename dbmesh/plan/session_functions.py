@@ -31,8 +31,25 @@ def check_functions(tokens: Sequence[Token]) -> None:
             raise NotSupported("SQL_CALC_FOUND_ROWS", "ask for the COUNT(*) in a second statement")
         if token.text == ":=" and tokens[0].upper != "SET":
             raise NotSupported("an assignment to a user variable within a statement", "use SET @name = …")
+        if called and _qualified(tokens, at) and at >= 2 and not _names_a_table(tokens, at - 3):
+            name = f"{tokens[at - 2].text}.{token.text}()"
+            raise NotSupported(
+                f"{name}: a stored function of a named schema runs with the servers' account",
+                "call it without the schema's name",
+            )
         if token.upper == "NEXT" and at + 2 < len(tokens) and tokens[at + 2].upper == "FOR":
             raise NotSupported("NEXT VALUE FOR a sequence")
+
+
+# Words before `schema.name (` that make it a table with a column list. ON only in DDL: elsewhere a condition follows.
+_BEFORE_TABLES = frozenset(
+    {"INTO", "INSERT", "REPLACE", "IGNORE", "LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "TABLE", "EXISTS", "REFERENCES"}
+)
+
+
+def _names_a_table(tokens: Sequence[Token], before: int) -> bool:
+    word = tokens[before].upper if before >= 0 else ""
+    return word in _BEFORE_TABLES or (word == "ON" and tokens[0].upper in ("CREATE", "ALTER", "DROP"))
 
 
 def user_variables(tokens: Sequence[Token]) -> frozenset[str]:
