@@ -170,7 +170,7 @@ class Recorder:
             raise _unexpected(record, len(record.write.insert_rows), len(rows))
         part = WriteResult(matched=len(rows), records=len(rows), warnings=done.warnings)
         part.warning_rows = await self._warnings(done)
-        part.last_insert_id = _last_insert_id(record, rows)
+        part.last_insert_id = _last_insert_id(record, rows) if self.returning else done.last_insert_id
         return rows, part
 
     async def _find_inserted(self, record: Recording, done: Result) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from contextlib import closing
 
 import pytest
 
-from tests.crash.proving_ground import Ground, until_true
+from tests.crash.proving_ground import STATEMENTS, Ground, until_true
 from tests.crash.test_kill9 import judge
 
 POINTS = ("before.begin@4", "before.gate@4", "sent.dml@4", "before.commit@4", "sent.commit@4", "before.decide")
@@ -36,6 +37,39 @@ def test_a_paused_mesh_changes_nothing_any_more(ground: Ground, point: str, comm
     for proxy in (sleeper, helper):
         proxy.kill()
         assert proxy.killed()
+
+
+def test_a_client_that_goes_in_the_middle_leaves_nothing(ground: Ground) -> None:
+    """E03: its socket is closed without a word."""
+    before = ground.rows()
+    mesh = ground.serve()
+    (lane,) = ground.lanes([True])
+    connection = mesh.connect()
+    with connection.cursor() as cursor:
+        for statement in STATEMENTS:
+            cursor.execute(statement.format(**lane.ids()))
+    assert ground.rows() != before
+    connection._sock.shutdown(socket.SHUT_RDWR)
+    connection.close()
+    until_true(lambda: ground.rows() == before, "not undone")
+    ground.settle()
+    judge(ground, [lane], before)
+    os.kill(mesh.pid, signal.SIGTERM)
+    until_true(lambda: mesh.ended() is not None, "it does not drain")
+    assert mesh.status == 0
+
+
+def test_a_mesh_that_is_told_to_end_undoes_what_is_open(ground: Ground) -> None:
+    before = ground.rows()
+    mesh = ground.serve()
+    (lane,) = ground.lanes([True])
+    with closing(mesh.connect()) as connection, connection.cursor() as cursor:
+        for statement in STATEMENTS:
+            cursor.execute(statement.format(**lane.ids()))
+        os.kill(mesh.pid, signal.SIGTERM)
+        until_true(lambda: mesh.ended() is not None, "it does not drain")
+    assert mesh.status == 0
+    judge(ground, [lane], before)
 
 
 def _stopped(pid: int) -> bool:

@@ -27,10 +27,13 @@ def start(request: dict[str, Any]) -> int:
         os.dup2(source, target)
     os.environ.update(request["environment"])
     failpoints.arm(os.environ.get("DBMESH_FAILPOINTS", ""))
+    code: object = 1
     try:
         main(request["start"], standalone_mode=False)
+    except SystemExit as end:
+        code = end.code
     finally:
-        os._exit(1)
+        os._exit(code if isinstance(code, int) else 1)
 
 
 def wait(pid: int) -> int | None:

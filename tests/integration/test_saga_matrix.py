@@ -9,9 +9,11 @@ from contextlib import closing
 
 import pytest
 
-from dbmesh.errors import BackendError, CommitFailed, LockWaitTimeout, MeshError
+from dbmesh.errors import BackendError, CommitFailed, LockWaitTimeout, MeshError, NotSupported
 from dbmesh.sandbox import Server
 from dbmesh.transaction import failpoints
+from dbmesh.transaction.performer import Performer, Statement
+from dbmesh.transaction.record import Recorder
 from dbmesh.transaction.recovery import Proxy
 from tests.conftest import MakeSchema
 from tests.integration.saga_world import World, delete, insert, rules_of, run, update
@@ -240,6 +242,35 @@ async def test_two_sagas_on_the_same_rows_of_two_shards_do_not_deadlock_for_ever
     told = await asyncio.gather(one(("ds_0", "ds_1")), one(("ds_1", "ds_0")))
     amounts = [world.rows("SELECT amount FROM item WHERE id = 1", name)[0][0] for name in ("ds_0", "ds_1")]
     assert amounts == [10 + told.count("OK")] * 2
+
+
+async def test_a_server_without_returning_names_new_rows_by_constants_and_numbers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MySQL, as far as a MariaDB can play it."""
+    made = Performer._recorder
+
+    def without_returning(self: Performer, statement: Statement, name: str) -> Recorder:
+        recorder = made(self, statement, name)
+        recorder.returning = False
+        return recorder
+
+    monkeypatch.setattr(Performer, "_recorder", without_returning)
+    proxy = await world.proxy()
+    world.script("CREATE TABLE line (no INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(10))")
+    before = world.dump()
+    saga, client = world.saga(proxy), world.client()
+    numbered = await run(saga, client, insert("ds_0", "line", ("what",), ("'a'",), ("'b'",), ("'c'",)))
+    assert (numbered.affected, numbered.last_insert_id) == (3, 1)
+    assert numbered.info == b"Records: 3  Duplicates: 0  Warnings: 0"
+    given = await run(saga, client, insert("ds_0", "line", ("no", "what"), ("70", "'a'"), ("60", "'b'")))
+    assert (given.affected, given.last_insert_id) == (2, 60)
+    for rows in ((("NULL", "'a'"), ("80", "'b'")), (("40 + 2", "'a'"),)):
+        with pytest.raises(NotSupported, match="no INSERT … RETURNING"):
+            await run(saga, client, insert("ds_0", "line", ("no", "what"), *rows))
+    assert world.rows("SELECT COUNT(*) FROM line") == [(5,)]
+    await saga.rollback()
+    assert world.dump() == before
 
 
 async def test_statements_without_rows_leave_no_branch(world: World) -> None:
