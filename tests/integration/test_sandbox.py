@@ -17,12 +17,17 @@ import pytest
 from dbmesh.sandbox import Sandbox, Server, ServerError
 from dbmesh.sandbox.process import Process, wait_until
 
+# A shell starts its background jobs with SIGINT ignored, and children inherit that: the holder asks for it back.
+# It naps instead of waiting for input: a signal that comes just before a blocking read would wait with it.
 _HOLDER = """
+import signal, time
 from dbmesh.sandbox import Sandbox
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Sandbox() as sandbox:
     server = sandbox.start("held")
     print(sandbox.folder, server.pid, flush=True)
-    input()
+    while True:
+        time.sleep(0.05)
 """
 
 
@@ -97,9 +102,7 @@ def test_a_process_that_nobody_ended_ends_with_the_sandbox() -> None:
 
 @pytest.fixture
 def holder() -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", _HOLDER], stdout=subprocess.PIPE, text=True)
     with process:
         yield process
         process.kill()
