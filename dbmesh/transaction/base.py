@@ -121,6 +121,7 @@ class Saga:
             if table is None:
                 raise NotSupported(f"nothing is known of table {unit.write.table}", gates.LOCAL_INSTEAD)
             gates.check(unit.write, table)
+            await self._proxy.definitions.refuse_functions(unit.data_source, unit.sql)
             work.setdefault(unit.data_source, []).append((unit, table))
         return work
 

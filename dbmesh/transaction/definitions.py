@@ -1,17 +1,25 @@
-"""Whether a table still is as the catalog has it: DDL that bypassed the mesh must not make undo records incomplete."""
+"""What the servers define now: tables, which DDL may have changed behind the mesh's back, and stored functions.
+
+Undo records must not be incomplete because the catalog is out of date, and a stored function may write what no undo
+record knows of.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from functools import reduce
 
+from dbmesh.errors import NotSupported
+from dbmesh.saga.gates import LOCAL_INSTEAD
 from dbmesh.saga.values import string_literal
 from dbmesh.schema import Table
 from dbmesh.transaction.link import Links
 from dbmesh.transaction.ports import Catalog
 
 TRUSTED_SECONDS = 1.0
+_CALL = re.compile(r"(`[^`]+`|[\w$]+)\s*\(")
 
 
 class Definitions:
@@ -20,6 +28,7 @@ class Definitions:
     def __init__(self, links: Links) -> None:
         self._links = links
         self._checked: dict[tuple[str, str], float] = {}
+        self._functions: dict[str, tuple[float, frozenset[str]]] = {}
 
     async def table(self, catalog: Catalog, data_source: str, name: str) -> Table | None:
         """The table as it is now, or was a second ago. Raises what the catalog raises, and BackendLost."""
@@ -33,6 +42,25 @@ class Definitions:
             table = await catalog.table(data_source, name)
         self._checked[data_source, name] = now
         return table
+
+    async def refuse_functions(self, data_source: str, sql: str) -> None:
+        """Raise NotSupported when the statement calls a stored function of the data source's schema."""
+        called = {name.strip("`").lower() for name in _CALL.findall(sql)}
+        if called and (found := called & await self._stored_functions(data_source)):
+            raise NotSupported(f"stored function {min(found)} may write what BASE cannot undo", LOCAL_INSTEAD)
+
+    async def _stored_functions(self, data_source: str) -> frozenset[str]:
+        now = asyncio.get_running_loop().time()
+        checked, names = self._functions.get(data_source, (None, frozenset()))
+        if checked is None or now - checked >= TRUSTED_SECONDS:
+            answer = await self._links.execute(
+                data_source,
+                "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_TYPE='FUNCTION'"
+                f" AND ROUTINE_SCHEMA={string_literal(self._links.schema(data_source))}",
+            )
+            names = frozenset((row[0] or b"").decode().lower() for row in answer.rows)
+            self._functions[data_source] = now, names
+        return names
 
     async def _there(self, data_source: str, name: str) -> tuple[int, int, int]:
         schema, table = string_literal(self._links.schema(data_source)), string_literal(name)

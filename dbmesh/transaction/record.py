@@ -72,6 +72,7 @@ class Recorder:
     undo: list[UndoRecord] = field(default_factory=list)
     locks: set[LockKey] = field(default_factory=set)
     versions: list[int] = field(default_factory=list)
+    safe_updates: bool | None = None
 
     async def run(self, gate_exists: bool, work: Sequence[tuple[Unit, Table]]) -> None:
         """Everything up to, not including, COMMIT. Raises GateClosed, RowLocked, MeshError."""
@@ -98,9 +99,12 @@ class Recorder:
             except BackendError as error:
                 if error.errno != _DUPLICATE:
                     raise
-        found = await self._send("gate", f"SELECT state FROM {table} WHERE (gtrid, ds) = ({keys}) LIMIT 1 FOR UPDATE")
+        found = await self._send(
+            "gate", f"SELECT state, @@sql_safe_updates FROM {table} WHERE (gtrid, ds) = ({keys}) LIMIT 1 FOR UPDATE"
+        )
         if not found.rows or found.rows[0][0] != b"OPEN":
             raise GateClosed
+        self.safe_updates = found.rows[0][1] == b"1"
 
     async def _write(self, unit: Unit, table: Table) -> None:
         assert unit.write is not None
@@ -130,7 +134,9 @@ class Recorder:
         if len(found.rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
         before = [record.capture.read(row) for row in _bounded(found.rows)]
-        rehearsed = await self._rehearse(record) if found.warnings else None
+        rehearsed = await self._rehearse(record) if found.warnings or await self._is_careful() else None
+        if rehearsed is not None and not before:
+            return before, [], rehearsed
         done = await self._send("dml", record.pinned(before))
         part = rehearsed or WriteResult(warnings=done.warnings, warning_rows=await self._warnings(done))
         part.matched = len(before)
@@ -143,6 +149,12 @@ class Recorder:
         if {record.key_of(row) for row in after} != {record.key_of(row) for row in before}:
             raise _unexpected(record, len(before), len(after))
         return before, after, part
+
+    async def _is_careful(self) -> bool:
+        """With sql_safe_updates the server refuses by the form of the client's WHERE, which a pinned write has not."""
+        if self.safe_updates is None:
+            self.safe_updates = (await self._send("snapshot", "SELECT @@sql_safe_updates")).rows[0][0] == b"1"
+        return self.safe_updates
 
     async def _rehearse(self, record: Recording) -> WriteResult:
         """The warnings of the client's own WHERE, or its error: in strict mode a write fails where a SELECT warns."""

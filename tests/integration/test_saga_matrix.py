@@ -165,6 +165,15 @@ async def test_a_column_added_behind_the_meshs_back_is_not_lost(world: World) ->
     assert world.dump() == before
 
 
+async def test_stored_functions_are_refused(world: World) -> None:
+    proxy = await world.proxy()
+    world.script("CREATE FUNCTION `Loud` (a INT) RETURNS INT RETURN a")
+    for text in ("amount = loud(1)", "amount = `LOUD` (1)"):
+        with pytest.raises(NotSupported, match="stored function loud"):
+            await run(world.saga(proxy), world.client(), update("ds_0", "item", text, "id = 1"))
+    await run(world.saga(proxy), world.client(), update("ds_1", "item", "amount = ABS(-1)", "id IN (1)"))
+
+
 async def test_two_sweepers_at_once_compensate_once(world: World) -> None:
     """D18."""
     before = world.dump()

@@ -157,7 +157,13 @@ def cases(draw: st.DrawFn) -> Case:
     mode = draw(st.sampled_from(MODES))
     results = draw(st.sampled_from([charset, None, "utf8mb4"]))
     state = DEFAULT_STATE.with_charsets(charset, collation, results).with_variables(
-        {"time_zone": zone, "sql_mode": f"'{mode}'", "timestamp": "1793512345.678901", "sql_select_limit": "1"}
+        {
+            "time_zone": zone,
+            "sql_mode": f"'{mode}'",
+            "timestamp": "1793512345.678901",
+            "sql_select_limit": "1",
+            "sql_safe_updates": draw(st.sampled_from("001")),
+        }
     )
     values = st.tuples(*(st.sampled_from(TYPES[name]) for name in types))
     seed = draw(st.lists(values, min_size=0, max_size=5))
