@@ -37,7 +37,7 @@ async def show_mesh(session: Session, text: str) -> None:
     if answer is None:
         raise ParseError(f"There is no SHOW MESH {what}; there are {', '.join(_SHOWS)}")
     rights.need(session.user, Grant.ADMIN)
-    session.result(await answer(session))
+    session.answers.result(await answer(session))
 
 
 async def _data_sources(session: Session) -> Result:
@@ -100,7 +100,7 @@ async def explain_mesh(session: Session, text: str) -> None:
             table_there = await session.generation.catalog.table(unit.data_source, unit.table) if unit.table else None
             undo[unit] = preview(unit.write, table_there) if table_there is not None else ""
     lines = plan_text.explain(bound, plan, lambda unit: undo.get(unit, "")).splitlines()
-    session.result(table(["EXPLAIN"], [[line] for line in lines]))
+    session.answers.result(table(["EXPLAIN"], [[line] for line in lines]))
 
 
 async def explain(session: Session, text: str) -> None:
@@ -122,7 +122,7 @@ async def explain(session: Session, text: str) -> None:
             "see EXPLAIN FORMAT=MESH for the parts",
         )
     [unit] = bound.units
-    session.result(await ask(session, f"{match[1]} {unit.sql}", unit.data_source))
+    session.answers.result(await ask(session, f"{match[1]} {unit.sql}", unit.data_source))
 
 
 async def reload_mesh(session: Session, text: str) -> None:
@@ -130,7 +130,7 @@ async def reload_mesh(session: Session, text: str) -> None:
     rights.need(session.user, Grant.ADMIN)
     lines = await session.mesh.reload()
     session.mesh.announce()
-    session.result(table(["change"], [[line] for line in lines or ["no change"]]))
+    session.answers.result(table(["change"], [[line] for line in lines or ["no change"]]))
 
 
 Show = Callable[["Session"], Awaitable[Result]]

@@ -68,13 +68,13 @@ async def run(session: Session, text: str) -> None:
         await session.commit()
     bound = await bind(session, plan, shape)
     before, warned = session.diagnostics.last_insert_id, session.diagnostics.warnings
-    outcome = await _execute(session, plan, bound, session)
+    outcome = await _execute(session, plan, bound, session.answers)
     if outcome.relayed:
         session.diagnostics.remember(outcome)
     elif outcome.rows is not None:
-        session.end_of_rows(outcome)
+        session.answers.end_of_rows(outcome)
     else:
-        session.ok(outcome)
+        session.answers.ok(outcome)
     if not plan.tables and outcome.rows is not None and not outcome.errno and not outcome.warnings:
         session.diagnostics.warnings = warned  # only what uses tables, or warns, starts the list anew
     if bound.given_ids:  # the OK packet tells them, LAST_INSERT_ID() does not

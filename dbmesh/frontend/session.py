@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
-from dbmesh.engine.caller import Outcome, WarningRow
-from dbmesh.engine.collector import outcome_of
+from dbmesh.engine.caller import Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import (
     AccessDenied,
@@ -31,19 +30,17 @@ from dbmesh.errors import (
     UnknownDatabase,
 )
 from dbmesh.frontend import planned
+from dbmesh.frontend.answers import Answers, warnings_of
 from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
-from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.charset import python_codec, undecodable
 from dbmesh.protocol.commands import InitDb, Ping, Request, ResetConnection, SetOption, Statistics
-from dbmesh.protocol.constants import MAX_PAYLOAD, Status
+from dbmesh.protocol.constants import Status
 from dbmesh.protocol.framing import frame
-from dbmesh.protocol.lenenc import encode_int
-from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
-from dbmesh.protocol.resultset import encode_text_row
+from dbmesh.protocol.response import eof_packet, error_packet, ok_packet
 from dbmesh.rules.model import LogicalDatabase, MeshRules, TransactionMode, User
 from dbmesh.sql.classify import classify
 from dbmesh.sql.fingerprint import fingerprint
@@ -66,6 +63,7 @@ class Session:
         self.settings = self._first_settings = Settings(state)
         self.transaction: ClientTransaction | None = None
         self.diagnostics = Diagnostics()
+        self.answers = Answers(self)
         self.began = time.time()  # when the current statement, or the idling after the last one, began
         self.text = ""
         self._encoding = python_codec(state.client)
@@ -73,8 +71,6 @@ class Session:
         self._cluster = mesh.generation.cluster  # of the connection that is being relayed
         self._running: Generation | None = None  # whose rules the statement in `_task` runs under
         self._task: asyncio.Task[None] | None = None
-        self._relaying: asyncio.Future[Outcome] | None = None
-        self._answered = False  # the client has the last packet for what runs in `_task`
         self._leaving = False
 
     # -- what clients send
@@ -135,12 +131,8 @@ class Session:
             relayed=True,
             errno=seen.errno if seen.is_error else 0,
         )
-        waiting = self._relaying
-        if waiting is not None:
-            self._relaying = None
-            self._answered = True
-            if not waiting.done():
-                waiting.set_result(outcome)
+        if self.answers.relaying is not None:
+            self.answers.relay_ended(outcome)
         elif outcome.warnings or outcome.errno:
             self._start(self._finish_with_warnings(connection, outcome), answered=True)
         else:
@@ -150,11 +142,8 @@ class Session:
 
     def on_relay_lost(self, connection: Connection, error: BackendLost, started: bool) -> None:
         """A relayed response will not go on. ``started``: the client has got part of it."""
-        waiting = self._relaying
-        if waiting is not None:
-            self._relaying = None
-            if not waiting.done():
-                waiting.set_exception(error)
+        if self.answers.relaying is not None:
+            self.answers.relay_lost(error)
             if started:
                 self.client.abort()
             return
@@ -202,7 +191,7 @@ class Session:
     # -- one statement
 
     def _start(self, work: Coroutine[Any, Any, None], *, answered: bool = False) -> None:
-        self._answered = answered
+        self.answers.complete = answered
         self._running = self.mesh.generation
         self._task = asyncio.get_running_loop().create_task(self._guard(work))
 
@@ -229,12 +218,10 @@ class Session:
         self._ready()
 
     def _fail(self, error: MeshError) -> None:
-        if self._answered:  # what failed was to come after the answer, and a second one would be taken for the next
+        if self.answers.complete:  # a second answer would be taken for that of the client's next command
             _log.warning("connection %d, after its answer: %s", self.id, error.message)
-            return
-        self._answered = True
-        self.diagnostics.remember_error(error)
-        self.client.send(error_packet(error))
+        else:
+            self.answers.error(error)
 
     async def _run(self, text: str) -> None:
         text = self.mesh.opened(text)
@@ -246,22 +233,22 @@ class Session:
 
     async def _init_db(self, name: bytes) -> None:
         self.use(name.decode(self._encoding, "surrogateescape"))
-        self.ok()
+        self.answers.ok()
 
     async def _reset(self) -> None:
         await self.rollback()
         await self.adopt(self._first_settings)
         self.diagnostics = Diagnostics()
-        self.ok()
+        self.answers.ok()
 
     def kill(self, query_only: bool) -> None:
         """KILL: end what runs now with error 1317; without ``query_only`` the connection too."""
         if not query_only:
             self.client.abort()
-        elif self._task is None or self._relaying is not None:
+        elif self._task is None or self.answers.relaying is not None:
             # the server itself ends the statement, and its connection stays clean
             self.client.interrupt_relay()
-        elif not self._answered:
+        elif not self.answers.complete:
             self._cancel(self._task)
 
     def leave(self) -> None:
@@ -314,90 +301,9 @@ class Session:
         self._encoding = python_codec(settings.state.client)
         self._undecodable = undecodable(self._encoding)
 
-    # -- answers
-
-    def ok(self, outcome: Outcome | None = None) -> None:
-        """An OK packet, and what the session functions will say of it."""
-        outcome = outcome or Outcome()
-        self.diagnostics.remember(outcome)
-        self._answered = True
-        self.client.send(
-            ok_packet(outcome.affected, outcome.last_insert_id, self.status, outcome.warnings, outcome.info)
-        )
-
-    def result(self, result: Result, keep_warnings: bool = False) -> None:
-        """A whole result set."""
-        self.columns(result.columns)
-        self.rows([encode_text_row(row) for row in result.rows])
-        kept = self.diagnostics.warnings
-        self.end_of_rows(outcome_of(result))
-        if keep_warnings:
-            self.diagnostics.warnings = kept
-
-    def columns(self, columns: Sequence[ColumnDefinition]) -> None:
-        self.client.send(encode_int(len(columns)), *(column.encode() for column in columns))
-        if not self.capabilities.deprecate_eof:
-            self.client.send(eof_packet(self.status))
-
-    def rows(self, payloads: Sequence[bytes]) -> None:
-        self.client.send(*payloads)
-
-    async def drained(self) -> None:
-        await self.client.drained()
-
-    def end_of_rows(self, outcome: Outcome) -> None:
-        self.diagnostics.remember(outcome)
-        self._answered = True
-        self.client.send(end_of_rows(self.status, outcome.warnings, self.capabilities.deprecate_eof))
-
-    async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
-        """``engine.caller.Caller.relay``. Where the backend's own numbers or flags would be wrong, the mesh answers."""
-        if last_insert_id is not None:
-            outcome = outcome_of(await connection.execute(sql), last_insert_id)
-        elif self._must_translate(len(sql)):
-            outcome = await self._translate(connection, sql)
-        else:
-            self._relaying = asyncio.get_running_loop().create_future()
-            connection.relay(frame(b"\x03" + sql, 0), self.client)
-            try:
-                outcome = await self._relaying
-            except asyncio.CancelledError:
-                self._relaying = None
-                connection.abandon()
-                raise
-        if outcome.warnings or outcome.errno:
-            outcome.warning_rows = await _warnings(connection)
-        return outcome
-
-    def _must_translate(self, length: int) -> bool:
-        """Whether the backend's status flags or sequence ids are not the client's: a saga's reads run in autocommit,
-        and a text that crosses 16 MiB only after its rewriting is numbered otherwise."""
-        in_saga = self.transaction is not None and self.transaction.saga is not None
-        return in_saga or ((length + 1) // MAX_PAYLOAD + 1) & 0xFF != self.client.first_sequence
-
-    async def _translate(self, connection: Connection, sql: bytes) -> Outcome:
-        """Rows pass undecoded, but the status flags and sequence ids are the mesh's."""
-        stream = await connection.stream(sql)
-        if not stream.columns:
-            await stream.next_batch()
-            ok = stream.reader.ok
-            assert ok is not None
-            return Outcome(affected=ok.affected, last_insert_id=ok.last_insert_id, info=ok.info, warnings=ok.warnings)
-        self.columns(stream.columns)
-        sent = 0
-        try:
-            while (batch := await stream.next_batch()) is not None:
-                sent += len(batch)
-                self.rows(batch)
-                await self.drained()
-        except BaseException:
-            stream.close()
-            raise
-        return Outcome(rows=sent, warnings=stream.warnings)
-
     async def _finish_with_warnings(self, connection: Connection, outcome: Outcome) -> None:
         try:
-            outcome.warning_rows = await _warnings(connection)
+            outcome.warning_rows = await warnings_of(connection)
         finally:
             self._cluster.release(connection)
         self.diagnostics.remember(outcome)
@@ -497,11 +403,3 @@ class Session:
             str(self.id), self.user.name, self.client.host, self.database, "Query" if busy else "Sleep", seconds, state,
             self.text[:length] if busy else None,
         ]  # fmt: skip
-
-
-async def _warnings(connection: Connection) -> list[WarningRow]:
-    """Of the last statement. None where they cannot be had any more; the statement itself has been answered."""
-    try:
-        return (await connection.execute("SHOW WARNINGS")).rows
-    except MeshError:
-        return []

@@ -35,12 +35,12 @@ async def _use(session: Session, text: str) -> None:
     if match is None:
         raise NotSupported("this form of USE", "write USE database")
     session.use(match[1].replace("``", "`") if match[1] else match[2])
-    session.ok()
+    session.answers.ok()
 
 
 async def _begin(session: Session, text: str) -> None:
     await session.begin(text)
-    session.ok()
+    session.answers.ok()
 
 
 async def _commit(session: Session, text: str) -> None:
@@ -48,7 +48,7 @@ async def _commit(session: Session, text: str) -> None:
     await session.commit()
     if chain:
         await session.begin("BEGIN")
-    session.ok()
+    session.answers.ok()
 
 
 async def _rollback(session: Session, text: str) -> None:
@@ -56,7 +56,7 @@ async def _rollback(session: Session, text: str) -> None:
     await session.rollback()
     if chain:
         await session.begin("BEGIN")
-    session.ok()
+    session.answers.ok()
 
 
 def _chained(text: str) -> bool:
@@ -82,17 +82,17 @@ def _savepoint_name(text: str) -> str:
 
 async def _savepoint(session: Session, text: str) -> None:
     await session.savepoint(_savepoint_name(text))
-    session.ok()
+    session.answers.ok()
 
 
 async def _rollback_to(session: Session, text: str) -> None:
     await session.rollback_to(_savepoint_name(text))
-    session.ok()
+    session.answers.ok()
 
 
 async def _release(session: Session, text: str) -> None:
     await session.release_savepoint(_savepoint_name(text))
-    session.ok()
+    session.answers.ok()
 
 
 async def _show(session: Session, text: str) -> None:
@@ -100,7 +100,7 @@ async def _show(session: Session, text: str) -> None:
     if match is not None:
         await _show_warnings(session, match)
         return
-    session.result(await shows.show(session, text))
+    session.answers.result(await shows.show(session, text))
 
 
 async def _show_warnings(session: Session, match: re.Match[str]) -> None:
@@ -108,7 +108,7 @@ async def _show_warnings(session: Session, match: re.Match[str]) -> None:
     known = [row for row in session.diagnostics.warnings if not only_errors or row[0] == b"Error"]
     if match[1]:
         name = "error_count" if only_errors else "warning_count"
-        session.result(await ask(session, f"SELECT {len(known)} | 0 AS `@@session.{name}`"), keep_warnings=True)
+        session.answers.result(await ask(session, f"SELECT {len(known)} | 0 AS `@@session.{name}`"), keep_warnings=True)
         return
     first = int(match[3]) if match[3] else len(known)
     offset = 0
@@ -116,11 +116,11 @@ async def _show_warnings(session: Session, match: re.Match[str]) -> None:
         offset, first = (first, int(match[5])) if match[4] == "," else (int(match[5]), first)
     result = await ask(session, "SHOW WARNINGS LIMIT 0")
     result.rows[:] = known[offset : offset + first]
-    session.result(result, keep_warnings=True)
+    session.answers.result(result, keep_warnings=True)
 
 
 async def _describe(session: Session, text: str) -> None:
-    session.result(await shows.show(session, text))
+    session.answers.result(await shows.show(session, text))
 
 
 async def _kill(session: Session, text: str) -> None:
@@ -131,16 +131,16 @@ async def _kill(session: Session, text: str) -> None:
     if query_only and victim == session.id:
         raise QueryInterrupted()
     session.mesh.sessions.kill(victim, query_only, session)
-    session.ok()
+    session.answers.ok()
 
 
 async def _unlock(session: Session, text: str) -> None:
-    session.ok()
+    session.answers.ok()
 
 
 async def _empty(session: Session, text: str) -> None:
     if text.strip("; \t\r\n"):
-        session.ok()  # a comment alone
+        session.answers.ok()  # a comment alone
     else:
         raise BackendError(1065, "42000", "Query was empty")
 

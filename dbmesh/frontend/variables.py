@@ -65,7 +65,7 @@ async def set_statement(session: Session, text: str) -> None:
     for item in parse_set(text):
         draft = await _assign(session, draft, item)
     await session.adopt(draft)
-    session.ok()
+    session.answers.ok()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,170 @@
+"""What a session's client is told, in the text protocol: OK packets, result sets, relayed answers.
+
+A seam: a command whose answers are written otherwise (the binary protocol's rows) puts an `Answers` of its own in
+``session.answers``' place while it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import SessionState
+from dbmesh.engine.caller import Outcome, WarningRow
+from dbmesh.engine.collector import outcome_of
+from dbmesh.errors import BackendLost, MeshError
+from dbmesh.protocol import ColumnDefinition
+from dbmesh.protocol.constants import MAX_PAYLOAD
+from dbmesh.protocol.framing import frame
+from dbmesh.protocol.lenenc import encode_int
+from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
+from dbmesh.protocol.resultset import encode_text_row
+
+if TYPE_CHECKING:
+    from dbmesh.frontend.session import Session
+
+
+class Answers:
+    """``engine.caller.Caller`` for a session's statements, and the answers that the mesh itself gives.
+
+    ``complete``: the client has the last packet for what runs now. ``relaying``: the outcome of a relay that a task
+    waits for; None on the hot path.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.complete = False
+        self.relaying: asyncio.Future[Outcome] | None = None
+
+    # -- what the mesh itself says
+
+    def ok(self, outcome: Outcome | None = None) -> None:
+        """An OK packet, and what the session functions will say of it."""
+        outcome = outcome or Outcome()
+        self._session.diagnostics.remember(outcome)
+        self.complete = True
+        self._session.client.send(
+            ok_packet(outcome.affected, outcome.last_insert_id, self._session.status, outcome.warnings, outcome.info)
+        )
+
+    def error(self, error: MeshError) -> None:
+        """An ERR packet, which ends the command."""
+        self.complete = True
+        self._session.diagnostics.remember_error(error)
+        self._session.client.send(error_packet(error))
+
+    def result(self, result: Result, keep_warnings: bool = False) -> None:
+        """A whole result set of text values."""
+        self.columns(result.columns)
+        self.rows([encode_text_row(row) for row in result.rows])
+        diagnostics = self._session.diagnostics
+        kept = diagnostics.warnings
+        self.end_of_rows(outcome_of(result))
+        if keep_warnings:
+            diagnostics.warnings = kept
+
+    def end_of_rows(self, outcome: Outcome) -> None:
+        self._session.diagnostics.remember(outcome)
+        self.complete = True
+        self._session.client.send(end_of_rows(self._session.status, outcome.warnings, self.capabilities.deprecate_eof))
+
+    # -- what the engine calls (`engine.caller.Caller`)
+
+    @property
+    def state(self) -> SessionState:
+        return self._session.state
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._session.client.capabilities
+
+    @property
+    def encoding(self) -> str:
+        return self._session.encoding
+
+    def columns(self, columns: Sequence[ColumnDefinition]) -> None:
+        self._session.client.send(encode_int(len(columns)), *(column.encode() for column in columns))
+        if not self.capabilities.deprecate_eof:
+            self._session.client.send(eof_packet(self._session.status))
+
+    def rows(self, payloads: Sequence[bytes]) -> None:
+        self._session.client.send(*payloads)
+
+    async def drained(self) -> None:
+        await self._session.client.drained()
+
+    async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
+        """Where the backend's own numbers or flags would be wrong, the mesh answers."""
+        if last_insert_id is not None:
+            outcome = outcome_of(await connection.execute(sql), last_insert_id)
+        elif self._must_translate(len(sql)):
+            outcome = await self._translate(connection, sql)
+        else:
+            outcome = await self._pass_on(connection, frame(b"\x03" + sql, 0))
+        if outcome.warnings or outcome.errno:
+            outcome.warning_rows = await warnings_of(connection)
+        return outcome
+
+    # -- relays
+
+    async def _pass_on(self, connection: Connection, packet: bytes) -> Outcome:
+        """Send a command and let its answer's packets pass to the client as they are."""
+        connection.relay(packet, self._session.client)
+        self.relaying = asyncio.get_running_loop().create_future()
+        try:
+            return await self.relaying
+        except asyncio.CancelledError:
+            self.relaying = None
+            connection.abandon()
+            raise
+
+    def relay_ended(self, outcome: Outcome) -> None:
+        """The client has got the last packet of what `_pass_on` waits for."""
+        waiting, self.relaying = self.relaying, None
+        self.complete = True
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
+
+    def relay_lost(self, error: BackendLost) -> None:
+        """What `_pass_on` waits for will not go on."""
+        waiting, self.relaying = self.relaying, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(error)
+
+    def _must_translate(self, length: int) -> bool:
+        """Whether the backend's status flags or sequence ids are not the client's: a saga's reads run in autocommit,
+        and a text that crosses 16 MiB only after its rewriting is numbered otherwise."""
+        session = self._session
+        in_saga = session.transaction is not None and session.transaction.saga is not None
+        return in_saga or ((length + 1) // MAX_PAYLOAD + 1) & 0xFF != session.client.first_sequence
+
+    async def _translate(self, connection: Connection, sql: bytes) -> Outcome:
+        """Rows pass undecoded, but the status flags and sequence ids are the mesh's."""
+        stream = await connection.stream(sql)
+        if not stream.columns:
+            await stream.next_batch()
+            ok = stream.reader.ok
+            assert ok is not None
+            return Outcome(affected=ok.affected, last_insert_id=ok.last_insert_id, info=ok.info, warnings=ok.warnings)
+        self.columns(stream.columns)
+        sent = 0
+        try:
+            while (batch := await stream.next_batch()) is not None:
+                sent += len(batch)
+                self.rows(batch)
+                await self.drained()
+        except BaseException:
+            stream.close()
+            raise
+        return Outcome(rows=sent, warnings=stream.warnings)
+
+
+async def warnings_of(connection: Connection) -> list[WarningRow]:
+    """Of the last statement. None where they cannot be had any more; the statement itself has been answered."""
+    try:
+        return (await connection.execute("SHOW WARNINGS")).rows
+    except MeshError:
+        return []
