@@ -37,6 +37,14 @@ class ParseError(MeshError):
     errno = 1064
     sqlstate = "42000"
 
+    @classmethod
+    def near(cls, rest: str, line: int = 1) -> ParseError:
+        """In the servers' words. ``rest``: the text from the first wrong word on; ``line``: of that word."""
+        return cls(
+            "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
+            f"for the right syntax to use near '{rest[:80]}' at line {line}"
+        )
+
 
 class NoDatabase(MeshError):
     """ER_NO_DB_ERROR."""

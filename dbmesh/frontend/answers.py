@@ -17,7 +17,7 @@ from dbmesh.engine.caller import Outcome, WarningRow
 from dbmesh.engine.collector import outcome_of
 from dbmesh.errors import BackendLost, MeshError
 from dbmesh.protocol import ColumnDefinition
-from dbmesh.protocol.constants import MAX_PAYLOAD
+from dbmesh.protocol.constants import MAX_PAYLOAD, Status
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.lenenc import encode_int
 from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
@@ -30,14 +30,34 @@ if TYPE_CHECKING:
 class Answers:
     """``engine.caller.Caller`` for a session's statements, and the answers that the mesh itself gives.
 
-    ``complete``: the client has the last packet for what runs now. ``relaying``: the outcome of a relay that a task
-    waits for; None on the hot path.
+    ``complete``: the client has the last packet for what runs now; ``succeeded``: and it was no ERR. ``relaying``: the
+    outcome of a relay that a task waits for; None on the hot path.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.complete = False
+        self.succeeded = True
+        self._one_of_several = False  # statements of one text, whose packets are numbered on from each other
+        self._more = 0  # SERVER_MORE_RESULTS_EXISTS while another statement of the text follows
         self.relaying: asyncio.Future[Outcome] | None = None
+
+    def begin(self, complete: bool = False) -> None:
+        """A command begins; ``complete``: its answer is already out."""
+        self.complete = complete
+        self.succeeded = True
+        self._one_of_several = False
+        self._more = 0
+
+    def begin_part(self, last: bool) -> None:
+        """The next of several statements in one text begins."""
+        self.complete = False
+        self._one_of_several = True
+        self._more = 0 if last else Status.MORE_RESULTS
+
+    @property
+    def status(self) -> int:
+        return self._session.status | self._more
 
     # -- what the mesh itself says
 
@@ -47,12 +67,13 @@ class Answers:
         self._session.diagnostics.remember(outcome)
         self.complete = True
         self._session.client.send(
-            ok_packet(outcome.affected, outcome.last_insert_id, self._session.status, outcome.warnings, outcome.info)
+            ok_packet(outcome.affected, outcome.last_insert_id, self.status, outcome.warnings, outcome.info)
         )
 
     def error(self, error: MeshError) -> None:
         """An ERR packet, which ends the command."""
         self.complete = True
+        self.succeeded = False
         self._session.diagnostics.remember_error(error)
         self._session.client.send(error_packet(error))
 
@@ -69,7 +90,7 @@ class Answers:
     def end_of_rows(self, outcome: Outcome) -> None:
         self._session.diagnostics.remember(outcome)
         self.complete = True
-        self._session.client.send(end_of_rows(self._session.status, outcome.warnings, self.capabilities.deprecate_eof))
+        self._session.client.send(end_of_rows(self.status, outcome.warnings, self.capabilities.deprecate_eof))
 
     # -- what the engine calls (`engine.caller.Caller`)
 
@@ -88,7 +109,7 @@ class Answers:
     def columns(self, columns: Sequence[ColumnDefinition]) -> None:
         self._session.client.send(encode_int(len(columns)), *(column.encode() for column in columns))
         if not self.capabilities.deprecate_eof:
-            self._session.client.send(eof_packet(self._session.status))
+            self._session.client.send(eof_packet(self.status))
 
     def rows(self, payloads: Sequence[bytes]) -> None:
         self._session.client.send(*payloads)
@@ -125,6 +146,7 @@ class Answers:
         """The client has got the last packet of what `_pass_on` waits for."""
         waiting, self.relaying = self.relaying, None
         self.complete = True
+        self.succeeded = not outcome.errno
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
 
@@ -136,8 +158,11 @@ class Answers:
 
     def _must_translate(self, length: int) -> bool:
         """Whether the backend's status flags or sequence ids are not the client's: a saga's reads run in autocommit,
-        and a text that crosses 16 MiB only after its rewriting is numbered otherwise."""
+        one of several statements has others before or after it, and a text that crosses 16 MiB only after its rewriting
+        is numbered otherwise."""
         session = self._session
+        if self._one_of_several:
+            return True
         in_saga = session.transaction is not None and session.transaction.saga is not None
         return in_saga or ((length + 1) // MAX_PAYLOAD + 1) & 0xFF != session.client.first_sequence
 

@@ -34,6 +34,7 @@ OFFERED = (
     | Capability.PROTOCOL_41
     | Capability.TRANSACTIONS
     | Capability.SECURE_CONNECTION
+    | Capability.MULTI_STATEMENTS
     | Capability.MULTI_RESULTS
     | Capability.PLUGIN_AUTH
     | Capability.CONNECT_ATTRS

@@ -202,6 +202,13 @@ class Mesh:
         major, minor, patch = map(int, match.groups()) if match else (8, 0, 0)
         return open_comments(text, major * 10000 + minor * 100 + patch, "MariaDB" in self.server_version)
 
+    def log_state(self) -> None:
+        """COM_DEBUG: what a server would write into its error log."""
+        for report in self.generation.cluster.report():
+            _log.warning("debug: %s", report)
+        for session in self.sessions:
+            _log.warning("debug: session %s", session.process(None))
+
     def statistics(self) -> str:
         """COM_STATISTICS, in the form of MySQL's own."""
         uptime = max(1, int(time.time() - self.started))

@@ -25,6 +25,7 @@ from dbmesh.errors import (
     MeshError,
     NoSavepoint,
     NotSupported,
+    ParseError,
     QueryInterrupted,
     UnknownCommand,
     UnknownDatabase,
@@ -33,17 +34,19 @@ from dbmesh.frontend import planned
 from dbmesh.frontend.answers import Answers, warnings_of
 from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
+from dbmesh.frontend.rights import need
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
 from dbmesh.protocol.charset import python_codec, undecodable
-from dbmesh.protocol.commands import InitDb, Ping, Request, ResetConnection, SetOption, Statistics
-from dbmesh.protocol.constants import Status
+from dbmesh.protocol.commands import Debug, InitDb, Ping, ProcessKill, Request, ResetConnection, SetOption, Statistics
+from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.framing import frame
-from dbmesh.protocol.response import eof_packet, error_packet, ok_packet
-from dbmesh.rules.model import LogicalDatabase, MeshRules, TransactionMode, User
+from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
+from dbmesh.rules.model import Grant, LogicalDatabase, MeshRules, TransactionMode, User
 from dbmesh.sql.classify import classify
 from dbmesh.sql.fingerprint import fingerprint
+from dbmesh.sql.split import statements_of
 
 if TYPE_CHECKING:
     from dbmesh.frontend.mesh import Mesh
@@ -69,6 +72,8 @@ class Session:
         self._encoding = python_codec(state.client)
         self._undecodable = undecodable(self._encoding)
         self._cluster = mesh.generation.cluster  # of the connection that is being relayed
+        self.multi_statements = bool(client.login.flags & Capability.MULTI_STATEMENTS)
+        self._plain = True  # a statement may be relayed over any connection with the session's state
         self._running: Generation | None = None  # whose rules the statement in `_task` runs under
         self._task: asyncio.Task[None] | None = None
         self._leaving = False
@@ -81,8 +86,7 @@ class Session:
         self.began = time.time()
         self.text = text
         self.mesh.queries += 1
-        settings = self.settings
-        if self.transaction is None and settings.autocommit and not settings.next_transaction:
+        if self._plain:
             generation = self.mesh.generation
             shape = fingerprint(text)
             plan = generation.plans.get(self.database, shape)
@@ -168,8 +172,15 @@ class Session:
             case ResetConnection():
                 self._start(self._reset())
                 return
-            case SetOption(multi_statements=False):
-                self.client.send(eof_packet(self.status))
+            case SetOption(multi_statements=on):
+                self.multi_statements = on
+                self.client.send(end_of_rows(self.status, 0, self.capabilities.deprecate_eof))
+            case ProcessKill(id=id):
+                self._start(self._kill(id))
+                return
+            case Debug():
+                self._start(self._debug())
+                return
             case _:
                 self.client.send(error_packet(UnknownCommand()))
         self._ready()
@@ -191,7 +202,7 @@ class Session:
     # -- one statement
 
     def _start(self, work: Coroutine[Any, Any, None], *, answered: bool = False) -> None:
-        self.answers.complete = answered
+        self.answers.begin(answered)
         self._running = self.mesh.generation
         self._task = asyncio.get_running_loop().create_task(self._guard(work))
 
@@ -215,6 +226,8 @@ class Session:
             _log.exception("statement failed inside the mesh: connection %d, %.200s", self.id, self.text)
             self._fail(MeshError("Internal error of the mesh; its log has the details"))
         self._task = self._running = None
+        settings = self.settings
+        self._plain = self.transaction is None and settings.autocommit and not settings.next_transaction
         self._ready()
 
     def _fail(self, error: MeshError) -> None:
@@ -224,6 +237,20 @@ class Session:
             self.answers.error(error)
 
     async def _run(self, text: str) -> None:
+        parts = statements_of(text, self.multi_statements)
+        if len(parts) == 1:
+            await self._run_one(parts[0])
+            return
+        for number, part in enumerate(parts, 1):
+            self.answers.begin_part(last=number == len(parts))
+            self.text = part
+            if not part.strip():
+                raise ParseError.near(";" + ";".join(parts[number:]))
+            await self._run_one(part)
+            if not self.answers.succeeded:
+                return
+
+    async def _run_one(self, text: str) -> None:
         text = self.mesh.opened(text)
         statement = STATEMENTS.get(classify(text))
         if statement is not None:
@@ -240,6 +267,15 @@ class Session:
         await self.adopt(self._first_settings)
         self.diagnostics = Diagnostics()
         self.answers.ok()
+
+    async def _kill(self, id: int) -> None:
+        self.mesh.sessions.kill(id, False, self)
+        self.answers.ok()
+
+    async def _debug(self) -> None:
+        need(self.user, Grant.ADMIN)
+        self.mesh.log_state()
+        self.answers.end_of_rows(Outcome())
 
     def kill(self, query_only: bool) -> None:
         """KILL: end what runs now with error 1317; without ``query_only`` the connection too."""

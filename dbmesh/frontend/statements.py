@@ -63,10 +63,7 @@ def _chained(text: str) -> bool:
     match = _END.match(text)
     if match is None:
         rest = re.sub(r"\A\s*\w+(?:\s+WORK\b)?\s*", "", text, flags=re.IGNORECASE)
-        raise ParseError(
-            "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
-            f"for the right syntax to use near '{rest[:80]}' at line 1"
-        )
+        raise ParseError.near(rest)
     if match[4] and not match[3]:
         raise NotSupported("COMMIT … RELEASE", "close the connection instead")
     return bool(match[2] and not match[1])

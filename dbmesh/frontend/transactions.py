@@ -172,10 +172,7 @@ def _options(text: str) -> tuple[str, ...]:
     found = tuple(" ".join(part.split()).upper() for part in match[1].split(",")) if match else ("",)
     unknown = [option for option in found if option not in _KNOWN_OPTIONS]
     if unknown or {"READ ONLY", "READ WRITE"} <= set(found):
-        raise ParseError(
-            "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
-            f"for the right syntax to use near '{', '.join(unknown or found)}' at line 1"
-        )
+        raise ParseError.near(", ".join(unknown or found))
     return found
 
 

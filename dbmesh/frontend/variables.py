@@ -195,10 +195,7 @@ def _check_expression(text: str) -> None:
     for token in tokens(text):
         depth += (token.text == "(") - (token.text == ")")
         if depth <= 0 and token.upper in _CLAUSES:
-            raise ParseError(
-                "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server "
-                f"version for the right syntax to use near '{text[token.start : token.start + 80]}' at line 1"
-            )
+            raise ParseError.near(text[token.start :])
 
 
 def _query_alone(text: str) -> str | None:

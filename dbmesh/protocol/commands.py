@@ -45,6 +45,19 @@ class SetOption:
         self.multi_statements = multi_statements
 
 
+class ProcessKill:
+    """``id``: of the connection to end."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: int) -> None:
+        self.id = id
+
+
+class Debug:
+    __slots__ = ()
+
+
 class Unknown:
     """A command that the mesh does not have; the client gets 1047 and its connection lives."""
 
@@ -54,7 +67,7 @@ class Unknown:
         self.code = code
 
 
-Request = Quit | Ping | Statistics | ResetConnection | InitDb | SetOption | Unknown
+Request = Quit | Ping | Statistics | ResetConnection | InitDb | SetOption | ProcessKill | Debug | Unknown
 
 
 def _set_option(payload: bytes) -> Request:
@@ -63,12 +76,20 @@ def _set_option(payload: bytes) -> Request:
     return SetOption(payload[1] == 0)
 
 
+def _process_kill(payload: bytes) -> Request:
+    if len(payload) != 5:
+        raise ProtocolError()
+    return ProcessKill(int.from_bytes(payload[1:], "little"))
+
+
 DECODERS: dict[int, Callable[[bytes], Request]] = {
     Command.QUIT: lambda payload: Quit(),
     Command.INIT_DB: lambda payload: InitDb(payload[1:]),
     Command.STATISTICS: lambda payload: Statistics(),
     Command.PING: lambda payload: Ping(),
     Command.SET_OPTION: _set_option,
+    Command.PROCESS_KILL: _process_kill,
+    Command.DEBUG: lambda payload: Debug(),
     Command.RESET_CONNECTION: lambda payload: ResetConnection(),
 }
 

@@ -174,7 +174,4 @@ def _bare(text: str) -> str:
 
 def _syntax_error(text: str, at: int) -> ParseError:
     line = text.count("\n", 0, at) + 1
-    return ParseError(
-        "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
-        f"for the right syntax to use near '{text[at : at + 80]}' at line {line}"
-    )
+    return ParseError.near(text[at:], line)

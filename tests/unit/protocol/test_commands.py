@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbmesh.protocol import ProtocolError
-from dbmesh.protocol.commands import InitDb, Ping, Quit, SetOption, Unknown, decode_command
+from dbmesh.protocol.commands import Debug, InitDb, Ping, ProcessKill, Quit, SetOption, Unknown, decode_command
 
 
 def test_commands_of_the_protocol_pages() -> None:
@@ -22,6 +22,10 @@ def test_commands_of_the_protocol_pages() -> None:
         decoded = decode_command(bytes((0x1B, option, 0)))
         assert isinstance(decoded, SetOption)
         assert decoded.multi_statements is on
+    kill = decode_command(b"\x0c\x39\x30\0\0")
+    assert isinstance(kill, ProcessKill)
+    assert kill.id == 12345
+    assert isinstance(decode_command(b"\x0d"), Debug)
 
 
 def test_an_unknown_command_keeps_its_code() -> None:
@@ -30,7 +34,7 @@ def test_an_unknown_command_keeps_its_code() -> None:
     assert decoded.code == 0x99
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x1b", b"\x1b\x07\x00"])
+@pytest.mark.parametrize("payload", [b"", b"\x1b", b"\x1b\x07\x00", b"\x0c\x01"])
 def test_arguments_that_are_none_are_refused(payload: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_command(payload)
