@@ -13,46 +13,76 @@ from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.plan.model import Bound, RouteUnit
+from dbmesh.protocol import ColumnDefinition
+from dbmesh.transaction.failures import RowLocked
 from dbmesh.transaction.local import INTERRUPTED, LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
+from dbmesh.transaction.watch import Answer, WatchedStatement
 
 _COUNTER = re.compile(rb"(\w[\w ]*): (\d+)")
 _SAVEPOINT = "`dbmesh statement`"
 
 
-async def write(bound: Bound, transaction: LocalTransaction, caller: Caller, *, guard: bool) -> Outcome:
+async def write(
+    bound: Bound,
+    transaction: LocalTransaction,
+    caller: Caller,
+    *,
+    guard: bool,
+    watched: WatchedStatement | None = None,
+) -> Outcome:
     """Run all units; an error undoes the statement on every shard, and a deadlock the whole transaction.
 
     ``guard``: False for a transaction that has nothing but this statement, and is rolled back when it fails.
+    ``watched``: who runs the units and looks at global locks, see `engine.watched`; RowLocked undoes nothing.
     """
-    await transaction.enlist([unit.data_source for unit in bound.units], caller.state)
-    guarded = list(dict.fromkeys(unit.data_source for unit in bound.units)) if guard else []
+    names = list(dict.fromkeys(unit.data_source for unit in bound.units))
+    await transaction.enlist(names, caller.state)
+    guarded = names if guard else []
     outcome = Outcome(last_insert_id=bound.last_insert_id or 0)
+    payloads: list[bytes] = []
+    columns: list[ColumnDefinition] = []
     try:
         for name in guarded:
             await transaction.branches[name].execute(f"SAVEPOINT {_SAVEPOINT}")
         for number, unit in enumerate(bound.units):
-            await _run(unit, number, bound, transaction.branches[unit.data_source], outcome, caller.encoding)
+            connection = transaction.branches[unit.data_source]
+            answer = await (
+                _run(unit, connection, caller.encoding) if watched is None else watched.run(unit, connection)
+            )
+            payloads += answer.payloads
+            columns = answer.result.columns
+            _take(answer, unit, number, bound, outcome)
+        if watched is not None:
+            await watched.look_up()
         for name in guarded:
             await transaction.branches[name].execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+    except RowLocked:
+        raise
     except MeshError as error:
-        await uninterrupted(_undo(error, transaction, guarded))
+        await uninterrupted(_undo(error, transaction, names, guarded))
         raise
     except BaseException:
         await transaction.abort(INTERRUPTED)
         raise
+    if columns:  # a write with RETURNING, which is never parted
+        caller.columns(columns)
+        caller.rows(payloads)
+        outcome.rows = len(payloads)
     return outcome
 
 
-async def _run(
-    unit: RouteUnit, number: int, bound: Bound, connection: Connection, outcome: Outcome, encoding: str
-) -> None:
+async def _run(unit: RouteUnit, connection: Connection, encoding: str) -> Answer:
     result = await connection.execute(unit.sql.encode(encoding, "surrogateescape"))
+    return Answer(result, (await connection.execute("SHOW WARNINGS")).rows if result.warnings else [])
+
+
+def _take(answer: Answer, unit: RouteUnit, number: int, bound: Bound, outcome: Outcome) -> None:
+    result = answer.result
     if bound.affected == "sum" or number == 0:
-        _add(outcome, result, result.info or _single_row_info(unit, result))
-        if result.warnings:
-            shown = await connection.execute("SHOW WARNINGS")
-            outcome.warning_rows.extend(shown.rows)
+        alone = len(bound.units) == 1
+        _add(outcome, result, result.info or (b"" if alone else _single_row_info(unit, result)))
+        outcome.warning_rows.extend(answer.warning_rows)
     if bound.last_insert_id is None and outcome.last_insert_id == 0:
         outcome.last_insert_id = result.last_insert_id
 
@@ -81,12 +111,12 @@ def add_info(one: bytes, other: bytes) -> bytes:
     return b"  ".join(b"%b: %d" % item for item in added.items())
 
 
-async def _undo(error: MeshError, transaction: LocalTransaction, guarded: Sequence[str]) -> None:
+async def _undo(error: MeshError, transaction: LocalTransaction, names: Sequence[str], guarded: Sequence[str]) -> None:
     if isinstance(error, BackendLost):
         await transaction.abort(error.message)
         return
     if isinstance(error, BackendError):
-        await transaction.settle(guarded)
+        await transaction.settle(names)
     for name in guarded:
         connection = transaction.branches.get(name)
         if connection is None:

@@ -10,6 +10,7 @@ from dbmesh.backend.session_state import SessionState
 from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.collector import Collector
+from dbmesh.engine.watched import run_alone
 from dbmesh.errors import BackendError, MeshError
 from dbmesh.frontend import rights
 from dbmesh.frontend.asks import prepared
@@ -19,6 +20,7 @@ from dbmesh.plan.build import build
 from dbmesh.plan.model import Bound, Plan, Scope
 from dbmesh.rules.generators import ClockBehind
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint
+from dbmesh.transaction.watch import Watch
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -28,9 +30,9 @@ LONGEST_CLOCK_WAIT = 5.0  # seconds that an INSERT waits for a clock that steppe
 
 
 def allows(session: Session, plan: Plan) -> bool:
-    """Whether the rights are plain to see; otherwise `rights.check` decides, and says why not. Hot."""
+    """Whether it may be relayed at once: the rights are plain to see, and no global locks must be looked at. Hot."""
     user = session.user
-    if plan.grants or (user.read_only and (plan.writes or plan.locks)):
+    if plan.grants or plan.based or (user.read_only and (plan.writes or plan.locks)):
         return False
     databases = session.mesh.generation.rules.databases
     return all(database in databases and user.may_use(database) for database, _ in plan.tables)
@@ -40,13 +42,11 @@ async def plan_of(session: Session, text: str) -> tuple[Plan, Fingerprint]:
     """The plan of a statement, from the cache or made now; the user may run it."""
     generation = session.generation
     shape = fingerprint(text)
-    setting = session.setting
-    plan = generation.plans.get(setting, shape)
+    plan = generation.plans.get(session.database, shape)
     if plan is None:
-        catalog = generation.catalog.under(session.state)
-        plan = await build(text, shape, Scope(session.logical_database, generation.rules, catalog))
-        if not (plan.user_variables and catalog.described):  # their types may be others the next time
-            generation.plans.put(setting, shape, plan)
+        scope = Scope(session.logical_database, generation.rules, generation.catalog)
+        plan = await build(text, shape, scope)
+        generation.plans.put(session.database, shape, plan)
     rights.check(plan, session.user, session.account, generation.rules)
     if plan.judge is not None:
         await _judge(session, text, plan.judge)
@@ -120,6 +120,9 @@ async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -
                 session.transaction = None
     if session.transaction_mode == "base" and plan.writes and len(bound.units) > 1 and not plan.kind.is_ddl:
         return await _alone(session, plan, bound, caller)
+    if plan.based and session.mesh.proxy.rules.log is not None:
+        watch = Watch(session.mesh.proxy, session.generation.catalog)
+        return await run_alone(bound, session.generation, caller, plan.based, watch)
     return await engine.run(bound, session.generation, caller, None)
 
 

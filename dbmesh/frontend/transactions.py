@@ -12,12 +12,14 @@ from dbmesh.backend.pool import Capabilities
 from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
+from dbmesh.engine.watched import run_watched
 from dbmesh.errors import NotSupported, ParseError
 from dbmesh.plan.model import Bound, Plan
 from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.transaction import ports
 from dbmesh.transaction.local import LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
+from dbmesh.transaction.watch import Watch
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -61,7 +63,8 @@ class ClientTransaction:
     generation: Generation
     local: LocalTransaction | None = None
     saga: Saga | None = None
-    session: Session | None = None  # whose connections a saga's statements run on
+    session: Session | None = None
+    watch: Watch | None = None  # with `local`, where BASE transactions are configured
 
     @classmethod
     async def begin(cls, session: Session, text: str) -> ClientTransaction:
@@ -80,7 +83,8 @@ class ClientTransaction:
         if _SNAPSHOT in options and session.logical_database is not None:
             # a snapshot is taken where it is asked for, not where the first row is read
             await local.enlist(session.logical_database.data_sources, session.state)
-        return cls(generation, local=local)
+        watch = Watch(session.mesh.proxy, generation.catalog) if session.mesh.proxy.rules.log is not None else None
+        return cls(generation, local=local, session=session, watch=watch)
 
     async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement of the transaction."""
@@ -101,7 +105,10 @@ class ClientTransaction:
     async def write(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement that changes rows on one shard or several: on all of them or on none."""
         if self.local is not None:
-            return await engine.run(bound, self.generation, caller, self.local)
+            if not plan.based or self.watch is None:
+                return await engine.run(bound, self.generation, caller, self.local)
+            assert self.session is not None
+            return await run_watched(bound, caller, self.local, plan.based, self.watch, self.session.text)
         assert self.saga is not None
         _check_declared(plan, bound, self.generation.rules)
         assert self.session is not None

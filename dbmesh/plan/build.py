@@ -10,6 +10,7 @@ from dbmesh.plan.read import plan_select
 from dbmesh.plan.session_functions import check_functions
 from dbmesh.plan.unread import plan_unread
 from dbmesh.plan.write import plan_write
+from dbmesh.rules.model import MeshRules
 from dbmesh.sql.classify import StatementKind, classify
 from dbmesh.sql.fingerprint import Fingerprint
 from dbmesh.sql.statement import Unparsed, parse
@@ -24,6 +25,22 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
 
     Raises what MySQL would raise for unknown databases and tables, and NotSupported for what the mesh cannot answer.
     """
+    plan = await _plan(text, scope)
+    if plan.writes and not plan.kind.is_ddl:
+        plan.based = _based(plan, scope.rules)
+    return plan
+
+
+def _based(plan: Plan, rules: MeshRules) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for database, name in plan.tables:
+        rule = rules.databases[database].table(name) if database in rules.databases else None
+        for node in rule.nodes if rule is not None and rule.base else ():
+            found.setdefault(node.data_source, set()).add(node.table)
+    return {name: frozenset(tables) for name, tables in found.items()}
+
+
+async def _plan(text: str, scope: Scope) -> Plan:
     kind = classify(text)
     try:
         if kind in _INSERTS:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from dbmesh.errors import NoDatabase, NotSupported, UnknownDatabase, UnknownTable
@@ -124,7 +124,8 @@ class Plan(ABC):
     ``judge``: set when our parser cannot read the text. The engine has a backend PREPARE it: a syntax
     error (1064) is the client's answer in the server's own words, else ``judge`` is raised. Such a plan cannot
     be bound.
-    ``notes``: what had to be assumed, shown by EXPLAIN.
+    ``notes``: what had to be assumed, shown by EXPLAIN. ``based``: data source → its actual tables among the plan's
+    that BASE transactions may write, for a plan that writes: the locks of its rows must be looked at.
     """
 
     kind: StatementKind
@@ -136,6 +137,7 @@ class Plan(ABC):
     grants: frozenset[Grant] = frozenset()
     judge: NotSupported | None = None
     notes: tuple[str, ...] = ()
+    based: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @abstractmethod
     def bind(self, literals: Sequence[str], call: Call) -> Bound:

@@ -27,6 +27,23 @@ def check(write: Write, table: Table) -> None:
             raise NotSupported(f"unique index {index.name} of {table.name} is over an expression", LOCAL_INSTEAD)
 
 
+def check_keys(write: Write, table: Table) -> None:
+    """Raise NotSupported when it cannot be told which rows' global locks the write would meet."""
+    _check_form(write)
+    if not key_index(table).columns or table.triggers:
+        raise NotSupported(f"table {table.name} has no key or has triggers", LOCAL_INSTEAD)
+    if write.op == "U":
+        _check_set(write, table)
+    if write.op == "I" and not write.insert_rows:
+        raise NotSupported("the new rows are not in the statement", LOCAL_INSTEAD)
+    for index in unique_indexes(table):
+        for name in index.columns:
+            column = table.column(name)
+            if column is None:
+                raise NotSupported(f"unique index {index.name} of {table.name} is over an expression", LOCAL_INSTEAD)
+            kind_of(column)
+
+
 def _check_form(write: Write) -> None:
     forms = [
         (write.ignore, "a statement with IGNORE"),

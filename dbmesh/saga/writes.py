@@ -52,7 +52,10 @@ class Write(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """How one write on one table is recorded. ``touched``: columns that the compensation checks and restores."""
+    """How one write on one table is recorded. ``touched``: columns that the compensation checks and restores.
+
+    ``keys_only``: without images; only which global locks it would meet is asked.
+    """
 
     write: Write
     table: Table
@@ -60,6 +63,12 @@ class Recording:
     touched: tuple[str, ...]
     locked: tuple[Index, ...]
     capture: Capture
+    keys_only: bool = False
+
+    @property
+    def needs_after(self) -> bool:
+        """Whether an UPDATE's rows must be read again: for their images, or for unique values that it has changed."""
+        return not self.keys_only or len(self.locked) > 1
 
     def snapshot(self, most: int) -> str:
         """Lock and read the rows that the write would change, at most ``most`` + 1 of them."""
@@ -119,15 +128,30 @@ def _clause(keyword: str, text: str) -> str:
 def recording(write: Write, table: Table) -> Recording:
     """How to record the write; ``gates.check`` has let it pass."""
     key = key_index(table)
+    indexes = _locked(write, table, key)
     stored = [c.name for c in table.columns if not c.generated]
     if write.op != "U":
-        indexes = _with_key(unique_indexes(table), key)
         return Recording(write, table, key, tuple(stored), indexes, capture_of(table, [*stored, *key.columns], indexes))
     changed = {name.lower() for name in write.set_columns}
     touched = [c.name for c in table.columns if c.name.lower() in changed or (c.on_update and not c.generated)]
-    indexes = _with_key(tuple(i for i in unique_indexes(table) if _moved(table, i, changed)), key)
-    wanted = [*touched, *key.columns]
-    return Recording(write, table, key, tuple(touched), indexes, capture_of(table, wanted, indexes))
+    return Recording(write, table, key, tuple(touched), indexes, capture_of(table, [*touched, *key.columns], indexes))
+
+
+def tracing(write: Write, table: Table) -> Recording:
+    """How to learn only which global locks the write would meet; ``gates.check_keys`` has let it pass."""
+    key = key_index(table)
+    indexes = _locked(write, table, key)
+    numbered = [c.name for c in table.columns if c.auto_increment and write.op == "I"]
+    return Recording(write, table, key, (), indexes, capture_of(table, [*key.columns, *numbered], indexes), True)
+
+
+def _locked(write: Write, table: Table, key: Index) -> tuple[Index, ...]:
+    """The indexes whose tuples the write takes or gives up."""
+    indexes = unique_indexes(table)
+    if write.op == "U":
+        changed = {name.lower() for name in write.set_columns}
+        indexes = tuple(index for index in indexes if _moved(table, index, changed))
+    return _with_key(indexes, key)
 
 
 def _with_key(indexes: tuple[Index, ...], key: Index) -> tuple[Index, ...]:

@@ -22,6 +22,7 @@ from dbmesh.schema import Table
 from dbmesh.transaction.performer import Performer, Statement
 from dbmesh.transaction.ports import Catalog, Connections, Unit, WriteResult
 from dbmesh.transaction.recovery import Proxy
+from dbmesh.transaction.waiting import Patience, wait_until_free
 
 ROLLBACK_SECONDS = 3.0  # a client waits so long for a compensation; then it goes on without it
 _LOG_SECONDS = 5.0
@@ -91,14 +92,15 @@ class Saga:
             self._proxy.lease.require()
         work = await self._work(units)
         self._statements += 1
-        waiting = _Patience(self._proxy.rules.lock_wait if lock_wait is None else lock_wait)
+        patience = Patience(self._proxy.rules.lock_wait if lock_wait is None else lock_wait)
         deadlocks = 0
         while True:
             outcome, statement = await self._attempt(work, connections, encoding, original)
             if outcome.kind is Kind.OK:
                 return self._accept(list(work)[:1] if copies else work, statement)
             if outcome.kind is Kind.WAIT:
-                await self._wait_for_lock(statement, outcome, waiting)
+                assert statement.conflict is not None
+                await wait_until_free(self._proxy, statement.conflict, self.gtrid, patience)
                 continue
             if _is_deadlock(outcome.error) and outcome.kind is Kind.FAILED and deadlocks < _DEADLOCK_TRIES:
                 deadlocks += 1
@@ -148,31 +150,6 @@ class Saga:
         for name in counted:
             total.add(statement.results[name])
         return total
-
-    async def _wait_for_lock(self, statement: Statement, outcome: Outcome, waiting: _Patience) -> None:
-        """Wait without holding anything until the rows are free; LockWaitTimeout when that takes too long."""
-        names = {name for name, _ in statement.conflict}
-        while True:
-            if not await waiting.pause():
-                raise LockWaitTimeout(
-                    "Lock wait timeout exceeded; try restarting transaction"
-                    f" (a row is locked by global transaction {outcome.holder})"
-                )
-            with suppress(MeshError):
-                await self._free_if_committed(outcome.holder, names)
-                for name in names:
-                    digests = [digest for where, digest in statement.conflict if where == name]
-                    if await self._proxy.shards.locked(name, digests):
-                        break
-                else:
-                    return
-
-    async def _free_if_committed(self, holder: str, data_sources: set[str]) -> None:
-        """A committed transaction's locks hold nothing any more: whoever meets them removes them."""
-        found = await self._proxy.log.read(holder)
-        if found is not None and found.state is TxState.COMMITTED:
-            for name in data_sources:
-                await self._proxy.shards.release(holder, name)
 
     async def _fail(self, outcome: Outcome) -> NoReturn:
         if outcome.kind is Kind.FENCED:
@@ -323,23 +300,6 @@ class Saga:
     def _require_active(self) -> None:
         if not self.active:
             raise CommitFailed(f"global transaction {self.gtrid} has ended")
-
-
-class _Patience:
-    """Growing pauses up to a limit of time."""
-
-    def __init__(self, seconds: float) -> None:
-        self._until = asyncio.get_running_loop().time() + seconds
-        self._pause = 0.01
-
-    async def pause(self) -> bool:
-        """False when the time is over."""
-        left = self._until - asyncio.get_running_loop().time()
-        if left <= 0:
-            return False
-        await asyncio.sleep(min(left, self._pause * random.uniform(0.5, 1.0)))
-        self._pause = min(0.2, self._pause * 1.7)
-        return True
 
 
 def _is_deadlock(error: Exception | None) -> bool:

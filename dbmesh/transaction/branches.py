@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from dbmesh.errors import BackendError, BackendLost
 from dbmesh.saga.commands import Branches, Done, Existed
-from dbmesh.saga.states import BranchState
+from dbmesh.saga.states import BranchState, LockState
 from dbmesh.saga.undo import Op, UndoRecord, decode_image
 from dbmesh.transaction.failpoints import step
+from dbmesh.transaction.failures import RowLocked
+from dbmesh.transaction.journal import mode_of
 from dbmesh.transaction.link import Answer, Link, Links
 from dbmesh.transaction.log import text
 from dbmesh.transaction.ports import Cells
@@ -62,7 +64,7 @@ class Shards:
         table = self.place(data_source).name("branch")
         sql = (
             f"INSERT INTO {table} (gtrid, ds, bseq, state, mode, schema_ver, epoch, ended_at) VALUES"
-            f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', 'eager', 0, {epoch}, NOW(6))"
+            f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', '{mode_of(bseq)}', 0, {epoch}, NOW(6))"
         )
         try:
             await step("plant", data_source, lambda: self._insist(data_source, sql))
@@ -147,14 +149,16 @@ class Shards:
         )
         return [(_str(row[0]), _str(row[1]), _str(row[2])) for row in answer.rows]
 
-    async def locked(self, data_source: str, digests: Sequence[bytes]) -> bool:
-        """Whether one of the keys still is locked by anybody."""
-        listed = ", ".join(f"x'{digest.hex()}'" for digest in digests)
-        answer = await self.links.execute(
-            data_source,
-            f"SELECT 1 FROM {self.place(data_source).name('row_lock')} WHERE lock_key IN ({listed}) LIMIT 1",
+    async def holder(self, data_source: str, keys: str, gtrid: str) -> RowLocked | None:
+        """Who else than ``gtrid`` holds one of the locks, None when they are free. ``keys``: a condition."""
+        sql = (
+            f"SELECT gtrid, state FROM {self.place(data_source).name('row_lock')} WHERE {keys}"
+            f" AND gtrid <> {text(gtrid)} ORDER BY state DESC LIMIT 1"
         )
-        return bool(answer.rows)
+        answer = await step("look_up", data_source, lambda: self.links.ask(data_source, sql))
+        if not answer.rows:
+            return None
+        return RowLocked(_str(answer.rows[0][0]), LockState(_str(answer.rows[0][1])), data_source, keys)
 
     async def release(self, gtrid: str, data_source: str) -> Done:
         """After COMMITTED: the locks go, the branches are DONE."""

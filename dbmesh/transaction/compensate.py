@@ -7,6 +7,7 @@ a second proxy, or a repeat after an unanswered COMMIT finds it COMPENSATED and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -18,6 +19,7 @@ from dbmesh.saga.undo import UndoRecord
 from dbmesh.saga.values import Value, capture, decode, literal, quoted
 from dbmesh.transaction.branches import UNDO_COLUMNS, Shards, StoredUndo, stored_undo
 from dbmesh.transaction.failpoints import step
+from dbmesh.transaction.journal import mode_of
 from dbmesh.transaction.link import Answer, Link
 from dbmesh.transaction.log import text
 
@@ -115,7 +117,7 @@ async def _entomb(shards: Shards, link: Link, gtrid: str, data_source: str, bseq
     await link.execute(
         f"INSERT INTO {shards.place(data_source).name('branch')}"
         " (gtrid, ds, bseq, state, mode, schema_ver, epoch, ended_at) VALUES"
-        f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', 'eager', 0, {epoch}, NOW(6))"
+        f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', '{mode_of(bseq)}', 0, {epoch}, NOW(6))"
     )
 
 
@@ -133,12 +135,17 @@ async def _restore_all(shards: Shards, link: Link, gtrid: str, data_source: str,
         f"SELECT {UNDO_COLUMNS} FROM {shards.place(data_source).name('undo_record')} WHERE gtrid={text(gtrid)}"
         f" AND ds={text(data_source)} AND bseq={bseq} ORDER BY seq DESC, part"
     )
-    waiting = [stored_undo(row) for row in answer.rows]
-    if not waiting:
+    stored = [stored_undo(row) for row in answer.rows]
+    if not stored:
         raise DirtyRow(f"branch {bseq} has no undo records although it was committed")
+    for _, statement in groupby(stored, key=lambda item: item.record.stmt_no):
+        await _restore_statement(link, data_source, list(statement), done)
+
+
+async def _restore_statement(link: Link, data_source: str, waiting: list[StoredUndo], done: Compensation) -> None:
+    """Rows of one statement may stand in each other's way (unique keys, foreign keys): those that cannot go yet go in
+    a later round."""
     while waiting:
-        # rows of one statement may stand in each other's way (unique keys, foreign keys): those that cannot go
-        # yet go in a later round
         left, error = await _round(link, data_source, waiting, done)
         if error is not None and len(left) == len(waiting):
             raise error

@@ -53,7 +53,7 @@ class Definitions:
         now = asyncio.get_running_loop().time()
         checked, names = self._functions.get(data_source, (None, frozenset()))
         if checked is None or now - checked >= TRUSTED_SECONDS:
-            answer = await self._links.execute(
+            answer = await self._links.ask(
                 data_source,
                 "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_TYPE='FUNCTION'"
                 f" AND ROUTINE_SCHEMA={string_literal(self._links.schema(data_source))}",
@@ -64,7 +64,7 @@ class Definitions:
 
     async def _there(self, data_source: str, name: str) -> tuple[int, int, int]:
         schema, table = string_literal(self._links.schema(data_source)), string_literal(name)
-        answer = await self._links.execute(
+        answer = await self._links.ask(
             data_source,
             "SELECT COUNT(*), COALESCE(BIT_XOR(CRC32(CONCAT(COLUMN_NAME, ':', COLUMN_TYPE))), 0),"
             " (SELECT COUNT(*) FROM information_schema.TRIGGERS"

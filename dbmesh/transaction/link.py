@@ -163,6 +163,16 @@ class Links:
         async with self.link(data_source) as link:
             return await link.execute(sql)
 
+    async def ask(self, data_source: str, sql: str) -> Answer:
+        """A question that changes nothing: once more, on a new link, when an idle one had been lost."""
+        try:
+            return await self.execute(data_source, sql)
+        except BackendLost:
+            idle = self._idle.get(data_source, [])
+            while idle:
+                idle.pop().close()
+            return await self.execute(data_source, sql)
+
     async def close(self) -> None:
         for idle in self._idle.values():
             while idle:

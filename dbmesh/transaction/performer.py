@@ -16,9 +16,12 @@ from dbmesh.schema import Table
 from dbmesh.transaction.branches import Shards
 from dbmesh.transaction.compensate import compensate, retryable
 from dbmesh.transaction.failpoints import step
+from dbmesh.transaction.failures import GateClosed, RowLocked
+from dbmesh.transaction.imaging import Imager
+from dbmesh.transaction.journal import Journal
 from dbmesh.transaction.log import CoordinatorLog
 from dbmesh.transaction.ports import Connection, Connections, Unit, WriteResult
-from dbmesh.transaction.record import GateClosed, Recorder, RowLocked
+from dbmesh.transaction.record import Recorder
 
 T = TypeVar("T")
 
@@ -34,7 +37,7 @@ class Statement:
     gates: set[str]
     original: str = ""
     results: dict[str, WriteResult] = field(default_factory=dict)
-    conflict: list[tuple[str, bytes]] = field(default_factory=list)
+    conflict: RowLocked | None = None
     open: set[str] = field(default_factory=set)
     changed: list[str] = field(default_factory=list)
 
@@ -139,7 +142,7 @@ class Performer:
             await recorder.run(name in statement.gates, work)
         except (GateClosed, RowLocked, MeshError) as error:
             await self._roll_back(statement, name, error)
-            return self._refused(statement, name, error)
+            return self._refused(statement, error)
         statement.results[name] = recorder.result
         if recorder.undo:
             statement.changed.append(name)
@@ -147,25 +150,21 @@ class Performer:
 
     def _recorder(self, statement: Statement, name: str) -> Recorder:
         connection = statement.connections[name]
-        statement.numbers.original = statement.original or None
-        return Recorder(
-            connection=connection,
-            place=self.shards.place(name),
-            schema=self.shards.links.schema(name),
-            gtrid=self.gtrid,
-            data_source=name,
-            numbers=statement.numbers,
-            owner=self.owner,
-            epoch=self.epoch,
-            encoding=statement.encoding,
-            returning="mariadb" in connection.server_version.lower(),
-        )
+        numbers = statement.numbers
+        numbers.original = statement.original or None
+        returning = "mariadb" in connection.server_version.lower()
+        imager = Imager(connection, name, self.shards.links.schema(name), numbers, statement.encoding, returning)
+        return Recorder(imager, self._journal(statement, name, numbers.bseq))
 
-    def _refused(self, statement: Statement, name: str, error: Exception) -> Reply:
+    def _journal(self, statement: Statement, name: str, bseq: int) -> Journal:
+        place, connection = self.shards.place(name), statement.connections[name]
+        return Journal(connection, place, self.gtrid, name, bseq, self.owner, self.epoch, statement.encoding)
+
+    def _refused(self, statement: Statement, error: Exception) -> Reply:
         if isinstance(error, GateClosed):
             return Fenced()
         if isinstance(error, RowLocked):
-            statement.conflict = [(name, digest) for digest in error.digests]
+            statement.conflict = error
             return Locked(error.holder, error.state)
         return Failed(error)
 

@@ -25,7 +25,7 @@ users:
   stranger: {password: secret, databases: [empty]}
   admin: {password: secret, databases: ['*'], grants: [ddl, admin, file]}
 pools: {size: 6, wait_timeout: 2}
-transaction: {log: ds_0, lease: 3, sweep: 0.3}
+transaction: {log: ds_0, lease: 3, sweep: 0.3, lock_wait: 0.4}
 """
 EMPTY_RULES = """
 database: empty

@@ -261,7 +261,7 @@ async def test_a_server_without_returning_names_new_rows_by_constants_and_number
 
     def without_returning(self: Performer, statement: Statement, name: str) -> Recorder:
         recorder = made(self, statement, name)
-        recorder.returning = False
+        recorder.imager.returning = False
         return recorder
 
     monkeypatch.setattr(Performer, "_recorder", without_returning)

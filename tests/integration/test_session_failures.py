@@ -86,7 +86,7 @@ def test_a_server_lost_in_a_statement_undoes_all_of_the_transaction(
     with cut.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute(BOTH)
-        proxy.cut = b"UPDATE"
+        proxy.cut = b"SET age"
         with pytest.raises(pymysql.MySQLError, match="Lost connection to data source"):
             cursor.execute("UPDATE person SET age = 1")
         proxy.cut = None

@@ -1,0 +1,211 @@
+"""A local transaction's writes of tables that BASE transactions write, too: they look at the rows' global locks.
+
+First the write, which takes the servers' row locks, then the look-up, then COMMIT: whoever comes later waits for the
+row. The look-up uses a link of the mesh's own, since the transaction's own snapshot may be older than a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dbmesh.backend.connection import Connection, Result
+from dbmesh.errors import NotSupported
+from dbmesh.saga import gates
+from dbmesh.saga.states import LockState
+from dbmesh.saga.undo import Numbers
+from dbmesh.saga.values import string_literal
+from dbmesh.saga.writes import Recording, recording, tracing
+from dbmesh.schema import Table
+from dbmesh.transaction.failures import TooManyRows
+from dbmesh.transaction.imaging import MOST_BYTES, MOST_ROWS, Imager, given_keys
+from dbmesh.transaction.journal import listed
+from dbmesh.transaction.ports import Catalog, Cells, Unit
+from dbmesh.transaction.recovery import Proxy
+from dbmesh.transaction.waiting import Patience, becomes_free
+
+HOLD_SECONDS = 0.2  # who holds row locks waits no longer than this for a global lock: its holder may need them
+
+Based = Mapping[str, Collection[str]]  # data source → actual tables declared `base: true`
+
+
+class Answer(NamedTuple):
+    """One unit's answer. ``payloads``: rows as sent, of a write with RETURNING."""
+
+    result: Result
+    warning_rows: list[Cells]
+    payloads: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How one unit runs: ``record`` None: as it is. ``unrecorded``: why it could not be undone after its COMMIT."""
+
+    record: Recording | None = None
+    unrecorded: NotSupported | None = None
+    tables: tuple[str, ...] = ()  # whose locks are looked at whole
+
+
+@dataclass(slots=True)
+class WatchedStatement:
+    """One statement of the client's. ``found_rows``: the client counts matched rows.
+
+    ``holds``: what the transaction did before this statement would be lost by a new try, so it waits a little.
+    """
+
+    proxy: Proxy
+    gtrid: str
+    tasks: Mapping[int, Task]
+    numbers: Numbers
+    encoding: str
+    found_rows: bool
+    holds: bool
+    imagers: dict[str, Imager] = field(default_factory=dict)
+    tables: dict[str, set[str]] = field(default_factory=dict)
+    unrecorded: dict[str, NotSupported] = field(default_factory=dict)
+
+    @property
+    def images(self) -> bool:
+        return any(task.record is not None and not task.record.keys_only for task in self.tasks.values())
+
+    async def run(self, unit: Unit, connection: Connection) -> Answer:
+        """Raises TooManyRows, NotSupported and the server's errors."""
+        task = self.tasks[id(unit)]
+        name = unit.data_source
+        if task.unrecorded is not None:
+            self.unrecorded[name] = task.unrecorded
+        if task.record is not None and not _is_too_large(task.record):
+            return await self._imaged(task.record, unit, connection)
+        self.tables.setdefault(name, set()).update(task.tables)
+        return await self._as_it_is(unit, connection)
+
+    async def _imaged(self, record: Recording, unit: Unit, connection: Connection) -> Answer:
+        imager = self.imagers.get(unit.data_source)
+        if imager is None:
+            schema = self.proxy.links.schema(unit.data_source)
+            returning = "mariadb" in connection.server_version.lower()
+            imager = Imager(connection, unit.data_source, schema, self.numbers, self.encoding, returning)
+            self.imagers[unit.data_source] = imager
+        if record.keys_only and not _is_traceable(record, imager):
+            self.tables.setdefault(unit.data_source, set()).add(record.table.name)
+            return await self._as_it_is(unit, connection)
+        try:
+            part = await imager.write(record)
+        except TooManyRows:
+            if not record.keys_only:
+                raise
+            self.tables.setdefault(unit.data_source, set()).add(record.table.name)
+            return await self._as_it_is(unit, connection)
+        affected = part.matched if self.found_rows else part.affected
+        result = Result([], [], affected, part.last_insert_id, warnings=part.warnings, info=part.info)
+        return Answer(result, part.warning_rows)
+
+    async def _as_it_is(self, unit: Unit, connection: Connection) -> Answer:
+        stream = await connection.stream(unit.sql.encode(self.encoding, "surrogateescape"))
+        payloads: list[bytes] = []
+        size = 0
+        while (batch := await stream.next_batch()) is not None:
+            payloads += batch
+            size += sum(map(len, batch))
+            if size > MOST_BYTES:
+                stream.close()
+                raise TooManyRows(f"{MOST_BYTES >> 20} MB of RETURNING")
+        ok = stream.reader.ok
+        assert ok is not None
+        result = Result(stream.columns, [], ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
+        rows = (await connection.execute("SHOW WARNINGS")).rows if ok.warnings else []
+        return Answer(result, rows, payloads)
+
+    async def look_up(self) -> None:
+        """Raise RowLocked when a row belongs to another global transaction."""
+        for name, which in self._wanted():
+            locked = await self.proxy.shards.holder(name, which, self.gtrid)
+            if locked is None:
+                continue
+            patient = self.holds and locked.state is LockState.HELD
+            if not patient or not await becomes_free(self.proxy, locked, self.gtrid, Patience(HOLD_SECONDS)):
+                raise locked
+
+    def _wanted(self) -> list[tuple[str, str]]:
+        found = [(name, listed(imager.locks)) for name, imager in self.imagers.items() if imager.locks]
+        for name, tables in self.tables.items():
+            schema = string_literal(self.proxy.links.schema(name))
+            if tables:
+                names = ", ".join(string_literal(table) for table in sorted(tables))
+                found.append((name, f"db = {schema} AND tbl IN ({names})"))
+        return found
+
+
+def _is_too_large(record: Recording) -> bool:
+    return record.keys_only and len(record.write.insert_rows) > MOST_ROWS
+
+
+def _is_traceable(record: Recording, imager: Imager) -> bool:
+    """Whether the keys of new rows can be had."""
+    if record.write.op != "I" or imager.returning:
+        return True
+    try:
+        given_keys(record)
+    except NotSupported:
+        return False
+    return True
+
+
+class Watch:
+    """What a transaction's statements have in common. ``gtrid``: of its own global transaction, '' without one."""
+
+    records = False
+    gtrid = ""
+
+    def __init__(self, proxy: Proxy, catalog: Catalog) -> None:
+        self.proxy = proxy
+        self.catalog = catalog
+
+    async def statement(
+        self, units: Sequence[Unit], based: Based, encoding: str, original: str, found_rows: bool, holds: bool
+    ) -> WatchedStatement:
+        """The next statement. Raises NotSupported, before anything is done."""
+        tasks = {id(unit): await self._task(unit, based.get(unit.data_source, ())) for unit in units}
+        return WatchedStatement(self.proxy, self.gtrid, tasks, self._numbers(original), encoding, found_rows, holds)
+
+    def _numbers(self, original: str) -> Numbers:
+        return Numbers(0, 0, 0)
+
+    async def _task(self, unit: Unit, based: Collection[str]) -> Task:
+        write = unit.write
+        if write is None:
+            return Task(None, NotSupported("this form of write cannot be compensated", gates.LOCAL_INSTEAD), (*based,))
+        if write.table not in based:
+            return Task(None, _undeclared(write.table))
+        table = await self.proxy.definitions.table(self.catalog, unit.data_source, write.table)
+        if table is None:
+            return Task(None, NotSupported(f"nothing is known of {write.table}", gates.LOCAL_INSTEAD), (write.table,))
+        why: NotSupported | None = None
+        if self.records:
+            try:
+                gates.check(write, table)
+                await self.proxy.definitions.refuse_functions(unit.data_source, unit.sql)
+                return Task(recording(write, table))
+            except NotSupported as refusal:
+                why = refusal
+        return Task(_traced(unit, table), why, (write.table,))
+
+    def accept(self, statement: WatchedStatement) -> None:
+        """The statement holds; only COMMIT or ROLLBACK may still decide over it."""
+
+
+def _traced(unit: Unit, table: Table) -> Recording | None:
+    assert unit.write is not None
+    try:
+        gates.check_keys(unit.write, table)
+    except NotSupported:
+        return None
+    return tracing(unit.write, table)
+
+
+def _undeclared(table: str) -> NotSupported:
+    return NotSupported(
+        f"table {table} is not declared for BASE transactions",
+        "write base: true into its rule, or use SET dbmesh_transaction='local'",
+    )
