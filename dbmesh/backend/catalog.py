@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from dbmesh.backend.cluster import Cluster
 from dbmesh.backend.connection import Connection
@@ -12,6 +13,7 @@ from dbmesh.backend.described import Collation, described_column
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE
 from dbmesh.errors import BackendError, UnknownTable
+from dbmesh.protocol import ColumnDefinition
 from dbmesh.rules.model import MeshRules
 from dbmesh.schema import Column, Index, Table
 
@@ -53,6 +55,13 @@ _COLLATIONS = (
 )
 
 
+class SystemTable(NamedTuple):
+    """The columns of one of a server's own tables. ``maria``: the server is a MariaDB."""
+
+    columns: tuple[ColumnDefinition, ...]
+    maria: bool
+
+
 class ServerCatalog:
     """``plan.model.Catalog`` on the servers themselves. One per generation of rules."""
 
@@ -62,6 +71,7 @@ class ServerCatalog:
         self._tables: dict[tuple[str, str], asyncio.Future[Table]] = {}
         self._collations: dict[str, dict[int, Collation]] = {}
         self._pads: dict[tuple[str, str], bytes] = {}
+        self._system: dict[tuple[str, str], SystemTable] = {}
 
     async def table(self, data_source: str, actual_table: str) -> Table | None:
         """Never None. Raises UnknownTable with the actual names, and the cluster's errors."""
@@ -103,6 +113,19 @@ class ServerCatalog:
             await connection.execute("DEALLOCATE PREPARE dbmesh_check")
         finally:
             self._cluster.release(connection)
+
+    async def system_table(self, data_source: str, name: str) -> SystemTable:
+        """A table of information_schema. Raises 1109 where the server has none of that name."""
+        key = (data_source, name)
+        if key not in self._system:
+            [connection] = await self._cluster.acquire([data_source], Capabilities(), DEFAULT_STATE)
+            try:
+                await connection.apply(DEFAULT_STATE)
+                result = await connection.execute(f"SELECT * FROM information_schema.{name} LIMIT 0")
+            finally:
+                self._cluster.release(connection)
+            self._system[key] = SystemTable(tuple(result.columns), "MariaDB" in connection.server_version)
+        return self._system[key]
 
     async def _load(self, data_source: str, name: str) -> Table:
         [connection] = await self._cluster.acquire([data_source], Capabilities(), DEFAULT_STATE)

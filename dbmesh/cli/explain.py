@@ -45,6 +45,8 @@ class ExampleCall:
         self._keys = Snowflake(0, lambda: time.time_ns() // 1_000_000)
 
     def session_value(self, name: str) -> str:
+        if name.startswith("RELATION "):
+            return "(logical rows)"
         values = {"DATABASE": f"'{self._database}'" if self._database else "NULL", "TIMESTAMP": f"{time.time():.6f}"}
         return values.get(name, "'user@host'" if "USER" in name else "1")
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class SessionCall:
     """``plan.model.Call`` for one statement: its time stands still."""
 
-    __slots__ = ("_session", "_tables", "_timestamp")
+    __slots__ = ("_relations", "_session", "_tables", "_timestamp")
 
-    def __init__(self, session: Session, tables: Sequence[TableName]) -> None:
-        """``tables``: the plan's."""
+    def __init__(self, session: Session, tables: Sequence[TableName], relations: Sequence[str] = ()) -> None:
+        """``tables``: the plan's. ``relations``: of a `SystemPlan`, see `system_rows`."""
+        self._relations = relations
         self._session = session
         self._tables = tables
         self._timestamp: str | None = None
@@ -58,6 +59,8 @@ class SessionCall:
                 return str(sum(row[0] == b"Error" for row in session.diagnostics.warnings))
             case "TIMESTAMP":
                 return self._time()
+        if name.startswith("RELATION "):
+            return self._relations[int(name.removeprefix("RELATION "))]
         raise ValueError(f"no session function is called {name}")
 
     def _time(self) -> str:

@@ -15,9 +15,11 @@ from dbmesh.errors import BackendError, MeshError
 from dbmesh.frontend import rights
 from dbmesh.frontend.asks import prepared
 from dbmesh.frontend.call import SessionCall
+from dbmesh.frontend.system_rows import relations_of
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.plan.build import build
 from dbmesh.plan.model import Bound, Plan, Scope
+from dbmesh.plan.system import SystemPlan
 from dbmesh.rules.generators import ClockBehind
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 from dbmesh.transaction.watch import Watch
@@ -44,7 +46,7 @@ async def plan_of(session: Session, text: str) -> tuple[Plan, Fingerprint]:
     shape = fingerprint(text)
     plan = generation.plans.get(session.database, shape)
     if plan is None:
-        scope = Scope(session.logical_database, generation.rules, generation.catalog)
+        scope = Scope(session.logical_database, generation.rules, generation.catalog, session.system_database)
         plan = await build(text, shape, scope)
         generation.plans.put(session.database, shape, plan)
     rights.check(plan, session.user, session.account, generation.rules)
@@ -85,10 +87,11 @@ async def run(session: Session, text: str) -> None:
 
 async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:
     """Bind the call's values; a key generator whose clock stepped back is waited for."""
+    relations = await relations_of(session, plan, shape.literals) if isinstance(plan, SystemPlan) else ()
     waited = 0.0
     while True:
         try:
-            return plan.bind(shape.literals, SessionCall(session, plan.tables))
+            return plan.bind(shape.literals, SessionCall(session, plan.tables, relations))
         except ClockBehind as behind:
             waited += behind.wait_ms / 1000
             if waited > LONGEST_CLOCK_WAIT:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dbmesh.errors import AccessDenied, SpecificAccessDenied, TableAccessDenied
 from dbmesh.plan.model import SYSTEM_DATABASES, Plan
+from dbmesh.plan.system_tables import may_be_read
 from dbmesh.rules.model import Grant, MeshRules, User
 from dbmesh.sql.classify import StatementKind
-
-# Tables that tell nothing of the servers behind the mesh: they read the same on every one.
-OPEN_SYSTEM_TABLES = frozenset(
-    {"character_sets", "collations", "collation_character_set_applicability", "engines", "keywords", "sql_functions"}
-)
 
 _PRIVILEGE = {
     Grant.DDL: "CREATE, ALTER, DROP",
@@ -31,7 +27,7 @@ def check(plan: Plan, user: User, account: str, rules: MeshRules) -> None:
                 raise AccessDenied(f"Access denied for user {account} to database '{database}'")
         elif database == rules.transaction.schema:
             need(user, Grant.MESH_SCHEMA)
-        elif database in SYSTEM_DATABASES and table.lower() not in OPEN_SYSTEM_TABLES:
+        elif database in SYSTEM_DATABASES and not may_be_read(database, table):
             need(user, Grant.MYSQL)
     for grant in plan.grants:
         if grant is Grant.DDL and not user.may(grant):

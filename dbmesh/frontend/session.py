@@ -38,6 +38,8 @@ from dbmesh.frontend.rights import need
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
+from dbmesh.plan.model import SYSTEM_DATABASES
+from dbmesh.plan.system_tables import INFORMATION_SCHEMA
 from dbmesh.protocol.charset import python_codec, undecodable
 from dbmesh.protocol.commands import Debug, InitDb, Ping, ProcessKill, Request, ResetConnection, SetOption, Statistics
 from dbmesh.protocol.constants import Capability, Status
@@ -362,6 +364,11 @@ class Session:
         return None if self.database is None else self.rules.databases.get(self.database)
 
     @property
+    def system_database(self) -> str:
+        """The database of the servers' own that the client has chosen, else ''."""
+        return self.database if self.database in SYSTEM_DATABASES else ""
+
+    @property
     def state(self) -> SessionState:
         return self.settings.state
 
@@ -394,7 +401,10 @@ class Session:
         return self.settings.transaction or default or self.rules.transaction.default
 
     def use(self, name: str) -> None:
-        """Choose the logical database. Raises 1049 or 1044."""
+        """Choose the logical database, or one of the servers' own. Raises 1049 or 1044."""
+        if name.lower() == INFORMATION_SCHEMA or (name in SYSTEM_DATABASES and self.user.may(Grant.MYSQL)):
+            self.database = name.lower()
+            return
         if name not in self.rules.databases:
             raise UnknownDatabase(name)
         if not self.user.may_use(name):

@@ -94,7 +94,8 @@ class Call(Protocol):
     def session_value(self, name: str) -> str:
         """SQL text of a session function: DATABASE, LAST_INSERT_ID, CONNECTION_ID, USER, CURRENT_USER, FOUND_ROWS,
         ROW_COUNT, WARNING_COUNT, ERROR_COUNT; TIMESTAMP: this statement's time in seconds since 1970 UTC, with six
-        digits behind the point (or the session's ``timestamp`` variable where the client has set it)."""
+        digits behind the point (or the session's ``timestamp`` variable where the client has set it);
+        RELATION n: the logical rows of the n-th table of information_schema that the plan refers to."""
 
     def next_key(self, table: str) -> int | str:
         """A new generated key of that logical table."""
@@ -153,11 +154,15 @@ class Plan(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a statement is planned in. ``database``: the session's, None when it has chosen none."""
+    """What a statement is planned in. ``database``: the session's, None when it has chosen none.
+
+    ``system_database``: 'information_schema' or its like where the session has chosen that, else ''.
+    """
 
     database: LogicalDatabase | None
     rules: MeshRules
     catalog: Catalog
+    system_database: str = ""
 
     def resolve(self, database: str, table: str) -> tuple[LogicalDatabase, TableRule]:
         """The rule of a table; ``database`` '' is the session's. Raises 1046, 1049 or 1146 as MySQL does."""

@@ -13,17 +13,17 @@ from dbmesh.plan.select import SelectPlan, UnicastPlan
 from dbmesh.plan.session_functions import (
     label_edits,
     session_calls,
-    session_edits,
     spans_of,
     user_variables,
     value_edits,
 )
 from dbmesh.plan.several import plan_several
+from dbmesh.plan.system import closed, logical_references, with_relations
 from dbmesh.plan.unread import any_data_source, unread
-from dbmesh.rewrite import Edit, Template, splice
+from dbmesh.rewrite import Edit, Template, quoted, splice
 from dbmesh.route.router import Target, route_template
 from dbmesh.rules.model import Grant, ShardedTable
-from dbmesh.sql.blocks import find_blocks
+from dbmesh.sql.blocks import Blocks, find_blocks
 from dbmesh.sql.statement import Statement
 
 
@@ -33,9 +33,10 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
     if not isinstance(tree, exp.Query | exp.Values | exp.Table):  # SELECT … INTO @v is a CREATE TABLE to the parser
         return unread(statement.kind, statement.tokens)
     blocks = find_blocks(statement)
+    _in_system_database(blocks, scope)
     system = system_tables(blocks)
     if system or not blocks.references:
-        return _unicast(statement, scope, system)
+        return await _unicast(statement, blocks, scope, system)
     targets = await resolve(blocks, scope)
     edits = _edits(statement, table_edits(blocks))
     plan = SelectPlan(
@@ -63,15 +64,26 @@ def _edits(statement: Statement, tables: list[Edit]) -> list[Edit]:
     return [*tables, *value_edits(tokens, calls), *labels]
 
 
-def _unicast(statement: Statement, scope: Scope, tables: tuple[TableName, ...]) -> Plan:
-    return UnicastPlan(
+def _in_system_database(blocks: Blocks, scope: Scope) -> None:
+    """After USE information_schema the tables without a database are its."""
+    for reference in blocks.references:
+        reference.database = reference.database or scope.system_database
+
+
+async def _unicast(statement: Statement, blocks: Blocks, scope: Scope, tables: tuple[TableName, ...]) -> Plan:
+    references, relations = logical_references(blocks) if tables else ([], [])
+    source = any_data_source(scope)
+    for name in closed(tables):
+        await scope.catalog.check(source, f"SELECT 1 FROM {name.database}.{quoted(name.name)}")  # is there one at all?
+    plan = UnicastPlan(
         kind=statement.kind,
         tables=tables,
         user_variables=user_variables(statement.tokens),
         grants=file_grant(statement),
-        data_source=any_data_source(scope),
-        template=whole(statement, session_edits(statement)),
+        data_source=source,
+        template=whole(statement, _edits(statement, relations)),
     )
+    return with_relations(plan, references) if references else plan
 
 
 def whole(statement: Statement, edits: Iterable[Edit]) -> Template:

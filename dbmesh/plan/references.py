@@ -69,10 +69,10 @@ def table_edits(blocks: Blocks) -> list[Edit]:
     for r in blocks.references:
         alias = None if r.has_alias or r.span[0] in bare else r.name
         edits.append(Edit(*r.span, (TableSlot(r.index, alias),)))
-    return edits + _database_edits(blocks.statement.tree)
+    return edits + database_edits(blocks.statement.tree)
 
 
-def _database_edits(tree: exp.Expr) -> list[Edit]:
+def database_edits(tree: exp.Expr) -> list[Edit]:
     """``db.t.c`` becomes ``t.c``: behind an alias no database can be named."""
     edits = []
     for column in tree.find_all(exp.Column):

@@ -8,7 +8,6 @@ from dbmesh.errors import NotSupported
 from dbmesh.rewrite import Edit, Piece, SessionValue, quoted
 from dbmesh.sql.functions import REFUSED, SESSION_VALUE, SESSION_VARIABLE
 from dbmesh.sql.layout import Span, select_layouts
-from dbmesh.sql.statement import Statement
 from dbmesh.sql.tokens import Token, TokenKind
 
 # A number in their place would be an INT in the result's column definitions.
@@ -58,13 +57,8 @@ def user_variables(tokens: Sequence[Token]) -> frozenset[str]:
     return frozenset((n[1:-1] if n[0] in "'\"`" else n).lower() for n in names)
 
 
-def session_edits(statement: Statement) -> list[Edit]:
-    """Session functions replaced by the session's values, and the labels that a result's columns would lose thereby."""
-    return session_edits_of(statement.text, statement.tokens)
-
-
 def session_edits_of(text: str, tokens: Sequence[Token]) -> list[Edit]:
-    """The same for a text that has no tree."""
+    """Session functions replaced by the session's values, and the labels that a result's columns would lose thereby."""
     found = session_calls(tokens)
     return value_edits(tokens, found) + label_edits(text, tokens, found)
 

@@ -15,6 +15,8 @@ from pymysql.connections import Connection
 from dbmesh.sandbox import Sandbox, Server
 from dbmesh.sandbox.endpoint import Account
 from dbmesh.sandbox.mesh import Mesh
+from tests.integration import schema_world
+from tests.integration.schema_world import SchemaWorld
 
 MESH_RULES = """
 listeners: ["127.0.0.1:0"]
@@ -109,6 +111,15 @@ def town_mesh(sandbox: Sandbox, servers: tuple[Server, Server]) -> Iterator[Town
     mesh.start()
     yield Town(mesh, servers)
     mesh.close()
+
+
+@pytest.fixture(scope="session")
+def library(sandbox: Sandbox, servers: tuple[Server, Server], plain_server: Server) -> Iterator[SchemaWorld]:
+    """A logical schema with everything that information_schema and SHOW speak of, and the same on a plain server."""
+    rules = write_rules(sandbox.folder / "library", servers, **schema_world.RULES)
+    world = schema_world.build(sandbox.folder, rules, servers, plain_server)
+    yield world
+    world.mesh.close()
 
 
 @pytest.fixture
