@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 from dbmesh.backend.cluster import Cluster
 from dbmesh.backend.connection import Connection
-from dbmesh.backend.described import Collation, described_column
+from dbmesh.backend.described import AMBIGUOUS_COLLATIONS, Collation, described_column
 from dbmesh.backend.pool import Capabilities
-from dbmesh.backend.session_state import DEFAULT_STATE
+from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.errors import BackendError, UnknownTable
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.rules.model import MeshRules
@@ -19,7 +20,6 @@ from dbmesh.schema import Column, Index, Table
 
 Row = Sequence[bytes | None]
 
-_NO_CONVERSION = DEFAULT_STATE.with_charsets(DEFAULT_STATE.client, DEFAULT_STATE.collation, None)
 _UNKNOWN_COLUMN = 1054
 
 _COLUMNS = (
@@ -63,7 +63,7 @@ class SystemTable(NamedTuple):
 
 
 class ServerCatalog:
-    """``plan.model.Catalog`` on the servers themselves. One per generation of rules."""
+    """What the servers say, whoever asks; ``under`` makes it a ``plan.model.Catalog``. One per generation of rules."""
 
     def __init__(self, cluster: Cluster, rules: MeshRules) -> None:
         self._cluster = cluster
@@ -91,26 +91,34 @@ class ServerCatalog:
         """Forget a table, after DDL."""
         self._tables.pop((data_source, actual_table), None)
 
-    async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
-        """The true types and collations of a SELECT's items. ``sql`` is run as it is: let it end in LIMIT 0."""
-        [connection] = await self._cluster.acquire([data_source], Capabilities(), _NO_CONVERSION)
-        try:
-            await connection.apply(_NO_CONVERSION)
-            columns = (await connection.execute(sql)).columns
-            collations = await self._known_collations(connection)
-            described = [described_column(column, collations.get(column.charset)) for column in columns]
-            return tuple([await self._padded(connection, column) for column in described])
-        finally:
-            self._cluster.release(connection)
+    def under(self, state: SessionState) -> SessionCatalog:
+        """What the servers say to a session in that state."""
+        return SessionCatalog(self, state.for_types())
 
-    async def check(self, data_source: str, sql: str) -> None:
+    async def describe(self, data_source: str, sql: str, state: SessionState) -> tuple[Column, ...]:
+        """The types and collations of a SELECT's items. ``sql`` is run as it is: let it end in LIMIT 0."""
+        async with self._borrowed(data_source, state) as connection:
+            columns = (await connection.execute(sql)).columns
+            known = await self._known_collations(connection)
+            collations = [known.get(column.charset) for column in columns]
+            if any(column.charset in AMBIGUOUS_COLLATIONS for column in columns):
+                collations = await _asked_collations(connection, sql, collations, {c.name: c for c in known.values()})
+            described = map(described_column, columns, collations)
+            return tuple([await self._padded(connection, column) for column in described])
+
+    async def check(self, data_source: str, sql: str, state: SessionState) -> None:
         """PREPARE it: the server reads it and finds its names, and runs nothing."""
         quoted = sql.replace("\\", "\\\\").replace("'", "''")
-        [connection] = await self._cluster.acquire([data_source], Capabilities(), DEFAULT_STATE)
-        try:
-            await connection.apply(DEFAULT_STATE)
+        async with self._borrowed(data_source, state) as connection:
             await connection.execute(f"PREPARE dbmesh_check FROM '{quoted}'")
             await connection.execute("DEALLOCATE PREPARE dbmesh_check")
+
+    @asynccontextmanager
+    async def _borrowed(self, data_source: str, state: SessionState) -> AsyncIterator[Connection]:
+        [connection] = await self._cluster.acquire([data_source], Capabilities(), state)
+        try:
+            await connection.apply(state)
+            yield connection
         finally:
             self._cluster.release(connection)
 
@@ -128,12 +136,8 @@ class ServerCatalog:
         return self._system[key]
 
     async def _load(self, data_source: str, name: str) -> Table:
-        [connection] = await self._cluster.acquire([data_source], Capabilities(), DEFAULT_STATE)
-        try:
-            await connection.apply(DEFAULT_STATE)
+        async with self._borrowed(data_source, DEFAULT_STATE) as connection:
             return await self._ask(connection, name)
-        finally:
-            self._cluster.release(connection)
 
     async def _ask(self, connection: Connection, name: str) -> Table:
         engine = await _rows(connection, _ENGINE, name)
@@ -177,6 +181,39 @@ class ServerCatalog:
             known = {int(_text(row[0])): Collation(_text(row[1]), _text(row[2]), int(_text(row[3]))) for row in rows}
             self._collations[connection.data_source] = known
         return known
+
+
+class SessionCatalog:
+    """``plan.model.Catalog`` for one session. ``described``: whether what it gave depends on the session's state."""
+
+    def __init__(self, catalog: ServerCatalog, state: SessionState) -> None:
+        self._catalog = catalog
+        self._state = state
+        self.described = False
+
+    async def table(self, data_source: str, actual_table: str) -> Table | None:
+        """As `ServerCatalog.table`."""
+        return await self._catalog.table(data_source, actual_table)
+
+    async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
+        """As `ServerCatalog.describe`, in the session's state."""
+        self.described = True
+        return await self._catalog.describe(data_source, sql, self._state)
+
+    async def check(self, data_source: str, sql: str) -> None:
+        """As `ServerCatalog.check`, in the session's state."""
+        await self._catalog.check(data_source, sql, self._state)
+
+
+async def _asked_collations(
+    connection: Connection, sql: str, found: Sequence[Collation | None], known: Mapping[str, Collation]
+) -> list[Collation | None]:
+    """The collations that a SELECT's items have by COLLATION(), where the ones ``found`` on the wire may be others."""
+    names = [f"c{number}" for number in range(len(found))]
+    asked = ", ".join(f"COLLATION({name})" for name in names)
+    query = f"WITH d ({', '.join(names)}) AS ({sql}) SELECT {asked} FROM (SELECT 1) one LEFT JOIN d ON FALSE"
+    [row] = (await connection.execute(query)).rows
+    return [wire and known.get(_text(name), wire) for wire, name in zip(found, row, strict=True)]
 
 
 async def _rows(connection: Connection, sql: str, table: str) -> list[list[bytes | None]]:

@@ -17,6 +17,10 @@ class Collation(NamedTuple):
     longest: int
 
 
+# *_unicode_ci of ucs2, utf16, utf32, utf8mb3, utf8mb4: MariaDB sends these for its uca1400 collations as well, whose
+# own numbers older clients do not know.
+AMBIGUOUS_COLLATIONS: Final = frozenset({101, 128, 160, 192, 224})
+
 _NO_STRINGS: Final = {
     FieldType.DECIMAL: "decimal",
     FieldType.NEWDECIMAL: "decimal",

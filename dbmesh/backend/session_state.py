@@ -9,6 +9,16 @@ from functools import lru_cache
 DEFAULT_CHARSET = "utf8mb4"
 DEFAULT_COLLATION = "utf8mb4_general_ci"
 
+# Neither what a statement means nor the type of an expression depends on these; of any other variable it may.
+_WITHOUT_MEANING = frozenset(
+    {"autocommit", "timestamp", "tx_isolation", "transaction_isolation", "tx_read_only", "transaction_read_only",
+     "wait_timeout", "interactive_timeout", "net_read_timeout", "net_write_timeout", "net_retry_count",
+     "lock_wait_timeout", "innodb_lock_wait_timeout", "max_statement_time", "max_execution_time",
+     "foreign_key_checks", "unique_checks", "sql_notes", "sql_warnings", "sql_safe_updates", "profiling",
+     "sort_buffer_size", "join_buffer_size", "read_buffer_size", "read_rnd_buffer_size", "tmp_table_size",
+     "max_heap_table_size", "bulk_insert_buffer_size", "slow_query_log", "long_query_time"}
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
@@ -36,6 +46,23 @@ class SessionState:
         kept = sorted((name, value) for name, value in merged.items() if value is not None)
         return interned(replace(self, variables=tuple(kept)))
 
+    @property
+    def meaning(self) -> str:
+        """One text for all states under which a statement means the same and its expressions have the same types.
+
+        User variables are left out: their types are in nobody's hands for longer than one statement.
+        """
+        charsets = f"{self.client} {self.collation} {self.results}"
+        return ";".join((charsets, *(f"{name}={value}" for name, value in self.variables if _has_meaning(name))))
+
+    def for_types(self) -> SessionState:
+        """A state in which expressions have the same types, and a server tells the true collations of its results."""
+        kept = {name: value for name, value in self.variables if name.startswith("@") or _has_meaning(name)}
+        mode = kept.get("sql_mode", "@@GLOBAL.sql_mode")
+        # what is asked for are parts of statements, which would not all be allowed alone
+        kept["sql_mode"] = f"REPLACE(UPPER({mode}), 'ONLY_FULL_GROUP_BY', '')"
+        return interned(SessionState(self.client, self.collation, None, tuple(sorted(kept.items()))))
+
     def changes_from(self, before: SessionState) -> tuple[str, ...]:
         """The statements, one or two, that make a session with the state ``before`` have this one; none if equal.
 
@@ -54,6 +81,10 @@ class SessionState:
             f"SET character_set_client = {self.client}, collation_connection = {self.collation}, "
             f"character_set_results = {self.results or 'NULL'}"
         )
+
+
+def _has_meaning(variable: str) -> bool:
+    return not variable.startswith("@") and variable not in _WITHOUT_MEANING
 
 
 def _assignments(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -44,11 +44,14 @@ async def plan_of(session: Session, text: str) -> tuple[Plan, Fingerprint]:
     """The plan of a statement, from the cache or made now; the user may run it."""
     generation = session.generation
     shape = fingerprint(text)
-    plan = generation.plans.get(session.database, shape)
+    setting = session.setting
+    plan = generation.plans.get(setting, shape)
     if plan is None:
-        scope = Scope(session.logical_database, generation.rules, generation.catalog, session.system_database)
+        catalog = generation.catalog.under(session.state)
+        scope = Scope(session.logical_database, generation.rules, catalog, session.system_database)
         plan = await build(text, shape, scope)
-        generation.plans.put(session.database, shape, plan)
+        if not (plan.user_variables and catalog.described):  # their types may be others the next time
+            generation.plans.put(setting, shape, plan)
     rights.check(plan, session.user, session.account, generation.rules)
     if plan.judge is not None:
         await _judge(session, text, plan.judge)

@@ -73,6 +73,7 @@ class Session:
         self.text = ""
         self._encoding = python_codec(state.client)
         self._undecodable = undecodable(self._encoding)
+        self.setting = self._setting()  # under which its plans are kept
         self._cluster = mesh.generation.cluster  # of the connection that is being relayed
         self.multi_statements = bool(client.login.flags & Capability.MULTI_STATEMENTS)
         self._plain = True  # a statement may be relayed over any connection with the session's state
@@ -91,7 +92,7 @@ class Session:
         if self._plain:
             generation = self.mesh.generation
             shape = fingerprint(text)
-            plan = generation.plans.get(self.database, shape)
+            plan = generation.plans.get(self.setting, shape)
             if plan is not None and planned.allows(self, plan):
                 target = plan.relay(shape.literals)
                 if target is not None and self._relay_now(generation, *target):
@@ -338,6 +339,7 @@ class Session:
         self.settings = settings
         self._encoding = python_codec(settings.state.client)
         self._undecodable = undecodable(self._encoding)
+        self.setting = self._setting()
 
     async def _finish_with_warnings(self, connection: Connection, outcome: Outcome) -> None:
         try:
@@ -410,6 +412,10 @@ class Session:
         if not self.user.may_use(name):
             raise AccessDenied(f"Access denied for user {self.account} to database '{name}'")
         self.database = name
+        self.setting = self._setting()
+
+    def _setting(self) -> str:
+        return f"{self.database or ''};{self.settings.state.meaning}"
 
     @property
     def isolation_variable(self) -> str:

@@ -9,7 +9,7 @@ from operator import and_, or_, xor
 from typing import Protocol, TypeAlias
 
 from dbmesh.errors import NotSupported
-from dbmesh.merge.arithmetic import EXACT, NOT_FIXED, decimal_text, double_text, quotient
+from dbmesh.merge.arithmetic import EXACT, NOT_FIXED, decimal_text, double_text, quotient, quotient_of_quotients
 from dbmesh.merge.key import Convert, Key, byte_order, converter
 from dbmesh.merge.spec import Aggregate, AggregateKind, SortKey
 from dbmesh.protocol import ColumnDefinition, FieldType
@@ -78,11 +78,12 @@ class _DoubleSum:
 
 
 class _ExactAverage:
-    """AVG of integers and DECIMALs. ``scale``: of the average's column."""
+    """AVG of integers and DECIMALs. ``scale``: of the average's column. ``quotients``: that is what is summed."""
 
-    __slots__ = ("_count", "_scale", "_sum")
+    __slots__ = ("_count", "_quotients", "_scale", "_sum")
 
-    def __init__(self, sum_column: int, count_column: int, scale: int) -> None:
+    def __init__(self, sum_column: int, count_column: int, scale: int, quotients: bool) -> None:
+        self._quotients = quotients
         self._sum = _ExactSum(sum_column, 0)
         self._count = _Count(count_column)
         self._scale = scale
@@ -95,6 +96,8 @@ class _ExactAverage:
         if self._sum.total is None:
             return None
         count = int(self._count.result() or 0)
+        if self._quotients:
+            return decimal_text(quotient_of_quotients(self._sum.total, count, self._scale), self._scale)
         _, _, exponent = self._sum.total.normalize(EXACT).as_tuple()
         assert isinstance(exponent, int)  # a DECIMAL is a finite number
         return decimal_text(quotient(self._sum.total, count, max(0, -exponent), self._scale), self._scale)
@@ -235,7 +238,8 @@ def _average(aggregate: Aggregate, column: int, columns: Sequence[ColumnDefiniti
     count = _number(aggregate.count, columns)
     scale = columns[column].decimals
     if columns[total].type in _EXACT:
-        return partial(_ExactAverage, total, count, scale)
+        hidden = columns[total].decimals > scale  # no other sum is sent with more digits than its average has
+        return partial(_ExactAverage, total, count, scale, hidden)
     _require_doubles(columns[total])
     return partial(_DoubleAverage, total, count, scale)
 

@@ -30,6 +30,11 @@ def quotient(total: Decimal, count: int, total_scale: int, scale: int) -> Decima
     return exact.quantize(Decimal(1).scaleb(-digits), ROUND_DOWN, EXACT)
 
 
+def quotient_of_quotients(total: Decimal, count: int, scale: int) -> Decimal:
+    """As `quotient` for a sum of quotients, of which the server keeps more digits than their type says."""
+    return EXACT.divide(total, Decimal(count)).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, EXACT)
+
+
 def _words(digits: int) -> int:
     return -(-digits // _WORD) * _WORD
 

@@ -6,7 +6,7 @@ from dbmesh.plan.model import Plan
 from dbmesh.sql.fingerprint import Fingerprint
 
 _MOST_VARIANTS = 64
-_Key = tuple[str | None, str]
+_Key = tuple[str, str]
 
 
 class _Variants:
@@ -31,9 +31,12 @@ class PlanCache:
         self._young: dict[_Key, Plan | _Variants] = {}
         self._old: dict[_Key, Plan | _Variants] = {}
 
-    def get(self, database: str | None, shape: Fingerprint) -> Plan | None:
-        """The plan of that shape, with the same text for its pinned literals. Hot."""
-        key = (database, shape.key)
+    def get(self, setting: str, shape: Fingerprint) -> Plan | None:
+        """The plan of that shape, with the same text for its pinned literals. Hot.
+
+        ``setting``: all of the session that the plan depends on, which is its database and its state's meaning.
+        """
+        key = (setting, shape.key)
         found = self._young.get(key)
         if found is None:
             found = self._old.pop(key, None)
@@ -44,11 +47,11 @@ class PlanCache:
             return found.plans.get(found.key(shape.literals))
         return found
 
-    def put(self, database: str | None, shape: Fingerprint, plan: Plan) -> None:
+    def put(self, setting: str, shape: Fingerprint, plan: Plan) -> None:
         """Keep a plan. What our parser could not read is not kept: its text may hold anything in a literal's place."""
         if plan.judge is not None:
             return
-        key = (database, shape.key)
+        key = (setting, shape.key)
         if not plan.pinned:
             self._keep(key, plan)
             return

@@ -11,6 +11,7 @@ from dbmesh.plan.derive import At, Compared, Derived, Pieces, Types, check_order
 from dbmesh.plan.outline import Outline
 from dbmesh.schema import Column
 
+_WORD = 9  # digits that the servers calculate with at a time: no quotient that shows so many or less hides more
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"})
 
 
@@ -76,10 +77,17 @@ class Partials:
         tokens = self._outline.tokens[call.arguments.first : call.arguments.last]
         if call.name not in ("SUM", "AVG") or all(token.text != "/" for token in tokens):
             return False
-        pieces = self._outline.pieces(call.span)
-        await self._types.ask([pieces])
-        column = self._types.of(pieces)
-        return column is not None and column.type == "decimal"
+        total: Pieces = ("SUM(", *self._outline.pieces(call.arguments), ")")
+        await self._types.ask([total])
+        column = self._types.of(total)
+        if column is None or column.type != "decimal":
+            return False
+        if (column.scale or 0) > _WORD:
+            raise NotSupported(
+                f"{call.name} of quotients with more than {_WORD} digits behind the point over several data nodes",
+                "round the quotient: ROUND(a / b, 9), or calculate with DOUBLE: a / (b + 0e0)",
+            )
+        return True
 
     async def whole_sum(self, call: AggregateCall) -> At:
         """The SUM with all its digits, merged on its own."""

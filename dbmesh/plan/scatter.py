@@ -95,6 +95,8 @@ async def plan_distinct(outline: Outline, route: RouteTemplate, scope: Scope) ->
     derived, types = Derived(outline), Types(outline, route, scope)
     columns = await _output_columns(outline, scope)
     await types.ask([column.pieces for column in columns])
+    if any((column := types.of(output.pieces)) is not None and column.type == "bit" for output in columns):
+        raise NotSupported("DISTINCT of a value of type BIT over several data nodes", "select it as a number: bits + 0")
     wanted: dict[int, bool] = {}
     for key in outline.keys("ORDER"):
         if not is_constant(outline, key):

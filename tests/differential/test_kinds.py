@@ -42,6 +42,8 @@ _NAMES = [
 _STRINGS = frozenset((15, 249, 250, 251, 252, 253, 254))
 
 _EXPRESSIONS = ("HAVING", "MAX({c}) =", "CONCAT", "IFNULL")
+_BIT = (*_EXPRESSIONS, "MIN({c})", "ORDER BY x", "SELECT DISTINCT")  # sent as bytes or as a number, as it happens
+_COMPARED = ("ORDER BY {c}", "ORDER BY x", "DISTINCT", "GROUP BY {c}", "MIN({c})", "MAX({c})")
 # Parts of the statements that are refused with error 1235.
 REFUSED: dict[str, tuple[str, ...]] = {
     "DECIMAL(65,30)": ("SUM({c}) + 0",),  # more digits than a DECIMAL literal may have
@@ -50,31 +52,22 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "YEAR": _EXPRESSIONS,  # no literal is a YEAR
     "ENUM('z','m','a','M2')": _EXPRESSIONS,
     "SET('z','m','a')": _EXPRESSIONS,
-    "BIT(1)": (*_EXPRESSIONS, "MIN({c})", "ORDER BY x"),  # sent as bytes or as a decimal text, as it happens
-    "BIT(12)": (*_EXPRESSIONS, "MIN({c})", "ORDER BY x"),
-    "BIT(64)": (*_EXPRESSIONS, "MIN({c})", "ORDER BY x"),
-    "POINT": ("ORDER BY {c}", "ORDER BY x", "DISTINCT", "GROUP BY {c}", "MIN({c})", "MAX({c})"),
+    "BIT(1)": _BIT,
+    "BIT(12)": _BIT,
+    "BIT(64)": _BIT,
+    "INET6": _COMPARED,  # sent as text, compared as an address
+    "UUID": _COMPARED,
+    "POINT": _COMPARED,
     # MariaDB 10.11 sorts expressions of these as if they were NO PAD
     "latin1_bin": ("ORDER BY x",),
     "ascii_bin": ("ORDER BY x",),
     "gbk_bin": ("ORDER BY x",),
-}
-_WIRE = "MariaDB sends 224, utf8mb4_unicode_ci, as the collation of every uca1400 column"
-_WEIGHTS = "merge.collation.compares_by_weights is not asked"
-# What is known to be wrong, or refused by luck only.
-BROKEN: dict[str, str] = {
-    "BIT(1)": "DISTINCT shows numbers where the one server shows bytes",
-    "BIT(12)": "DISTINCT shows numbers where the one server shows bytes",
-    "BIT(64)": "DISTINCT shows numbers where the one server shows bytes",
-    "INET6": "sorted as text; a string type with the UNSIGNED flag is an INET6 or a UUID",
-    "UUID": "sorted as text; a string type with the UNSIGNED flag is an INET6 or a UUID",
-    "utf8mb4_uca1400_as_ci": _WIRE,
-    "utf8mb4_uca1400_as_cs": _WIRE,
-    "utf8mb4_uca1400_nopad_as_cs": _WIRE,
-    "utf8mb4_uca1400_nopad_ai_ci": _WIRE,
-    "utf8mb4_thai_520_w2": _WEIGHTS,
-    "big5_chinese_ci": _WEIGHTS,
-    "cp1250_czech_cs": _WEIGHTS,
+    # not compared as their weight strings are
+    "utf8mb4_uca1400_as_ci": _COMPARED,
+    "utf8mb4_uca1400_as_cs": _COMPARED,
+    "utf8mb4_thai_520_w2": _COMPARED,
+    "big5_chinese_ci": _COMPARED,
+    "cp1250_czech_cs": _COMPARED,
 }
 # Only the type of the column is another: a literal cannot have the type of the aggregate.
 OTHER_TYPE = frozenset(
@@ -113,9 +106,6 @@ def test_by_a_column_of_each_type_and_collation(
     mesh, plain = reading
     forms = (*_SORTED, *_SPELLED, *(_NUMBERS if table == "kinds" else ()))
     wrong = [found for form in forms if (found := _wrong(mesh, plain, name, form, form.format(t=table, c=column)))]
-    if name in BROKEN:
-        assert wrong, "no longer broken: take it off the list"
-        pytest.xfail(BROKEN[name])
     assert not wrong, "\n".join(wrong)
 
 

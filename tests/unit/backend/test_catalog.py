@@ -6,6 +6,7 @@ import pytest
 
 from dbmesh.backend.catalog import ServerCatalog
 from dbmesh.backend.cluster import Cluster
+from dbmesh.backend.session_state import DEFAULT_STATE
 from dbmesh.errors import UnknownTable
 from dbmesh.rules.model import MeshRules
 from dbmesh.sandbox import Server
@@ -102,7 +103,7 @@ async def test_the_items_of_a_select_have_their_true_types_and_collations(catalo
         "CONCAT(name, 'x') COLLATE utf8mb4_nopad_bin, REPEAT('x', 300), TIME'10:00:00.25' "
         "FROM goods GROUP BY id LIMIT 0"
     )
-    described = await catalog.describe("ds_0", sql)
+    described = await catalog.describe("ds_0", sql, DEFAULT_STATE.for_types())
     assert described is not None
     assert [c.type for c in described] == [
         "bigint", "char", "varchar", "varbinary", "decimal", "datetime", "enum", "bigint", "decimal", "varchar",
