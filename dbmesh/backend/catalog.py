@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from dbmesh.backend.cluster import Cluster
+from dbmesh.backend.cluster import Lender
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.described import AMBIGUOUS_COLLATIONS, Collation, described_column
 from dbmesh.backend.pool import Capabilities
@@ -65,8 +65,8 @@ class SystemTable(NamedTuple):
 class ServerCatalog:
     """What the servers say, whoever asks; ``under`` makes it a ``plan.model.Catalog``. One per generation of rules."""
 
-    def __init__(self, cluster: Cluster, rules: MeshRules) -> None:
-        self._cluster = cluster
+    def __init__(self, lender: Lender, rules: MeshRules) -> None:
+        self._lender = lender
         self._sources = rules.data_sources
         self._tables: dict[tuple[str, str], asyncio.Future[Table]] = {}
         self._collations: dict[str, dict[int, Collation]] = {}
@@ -115,23 +115,23 @@ class ServerCatalog:
 
     @asynccontextmanager
     async def _borrowed(self, data_source: str, state: SessionState) -> AsyncIterator[Connection]:
-        [connection] = await self._cluster.acquire([data_source], Capabilities(), state)
+        [connection] = await self._lender.acquire([data_source], Capabilities(), state)
         try:
             await connection.apply(state)
             yield connection
         finally:
-            self._cluster.release(connection)
+            self._lender.release(connection)
 
     async def system_table(self, data_source: str, name: str) -> SystemTable:
         """A table of information_schema. Raises 1109 where the server has none of that name."""
         key = (data_source, name)
         if key not in self._system:
-            [connection] = await self._cluster.acquire([data_source], Capabilities(), DEFAULT_STATE)
+            [connection] = await self._lender.acquire([data_source], Capabilities(), DEFAULT_STATE)
             try:
                 await connection.apply(DEFAULT_STATE)
                 result = await connection.execute(f"SELECT * FROM information_schema.{name} LIMIT 0")
             finally:
-                self._cluster.release(connection)
+                self._lender.release(connection)
             self._system[key] = SystemTable(tuple(result.columns), "MariaDB" in connection.server_version)
         return self._system[key]
 

@@ -10,6 +10,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.dial import dial
@@ -47,6 +48,16 @@ class PoolReport:
     idle: int
     waiting: int
     counters: Counters
+
+
+class Lender(Protocol):
+    """Who gives connections for one statement and takes them back: the cluster, or a session's own on top of it."""
+
+    async def acquire(
+        self, requests: Sequence[str], capabilities: Capabilities, state: SessionState
+    ) -> list[Connection]: ...
+
+    def release(self, connection: Connection, reusable: bool = True) -> None: ...
 
 
 class Cluster:

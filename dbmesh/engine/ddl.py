@@ -13,7 +13,7 @@ async def run_ddl(bound: Bound, generation: Generation, caller: Caller) -> Outco
     """Run every unit, on one connection per data source. The client's transaction has been committed before."""
     outcome = Outcome()
     names = list(dict.fromkeys(unit.data_source for unit in bound.units))
-    acquired = await generation.cluster.acquire(names, caller.capabilities, caller.state)
+    acquired = await generation.lender.acquire(names, caller.capabilities, caller.state)
     connections = dict(zip(names, acquired, strict=True))
     done: list[str] = []
     try:
@@ -31,10 +31,8 @@ async def run_ddl(bound: Bound, generation: Generation, caller: Caller) -> Outco
                 outcome.warning_rows.extend((await connection.execute("SHOW WARNINGS")).rows)
     finally:
         for connection in acquired:
-            generation.cluster.release(connection)
-        for unit in bound.units:
-            generation.catalog.invalidate(unit.data_source, unit.table)
-        generation.plans.clear()
+            generation.lender.release(connection)
+        generation.forget(bound.units)
     return outcome
 
 

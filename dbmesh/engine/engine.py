@@ -36,7 +36,7 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
         return await _single(bound, generation, caller, transaction)
     if transaction is not None:
         return await write(bound, transaction, caller, guard=True)
-    own = LocalTransaction(generation.cluster, caller.capabilities)
+    own = LocalTransaction(generation.lender, caller.capabilities)
     try:
         outcome = await write(bound, own, caller, guard=False)
         await uninterrupted(own.commit())
@@ -54,12 +54,12 @@ async def _single(
     [unit] = bound.units
     sql = unit.sql.encode(caller.encoding, "surrogateescape")
     if transaction is None:
-        [connection] = await generation.cluster.acquire([unit.data_source], caller.capabilities, caller.state)
+        [connection] = await generation.lender.acquire([unit.data_source], caller.capabilities, caller.state)
         try:
             await connection.apply(caller.state)
             return await caller.relay(connection, sql, bound.last_insert_id)
         finally:
-            generation.cluster.release(connection)
+            generation.lender.release(connection)
     await transaction.enlist([unit.data_source], caller.state)
     try:
         outcome = await caller.relay(transaction.branches[unit.data_source], sql, bound.last_insert_id)

@@ -19,14 +19,14 @@ REMEMBERED_STATES = 1000
 @asynccontextmanager
 async def borrowed(session: Session, state: SessionState, data_source: str | None = None) -> AsyncIterator[Connection]:
     """A connection with that state for the block's time; ``data_source`` None: to any that will do."""
-    cluster = session.generation.cluster
+    lender = session.generation.lender
     name = data_source or session.mesh.any_data_source(session.logical_database)
-    [connection] = await cluster.acquire([name], session.capabilities, state)
+    [connection] = await lender.acquire([name], session.capabilities, state)
     try:
         await connection.apply(state)
         yield connection
     finally:
-        cluster.release(connection)
+        lender.release(connection)
 
 
 async def ask(session: Session, sql: str, data_source: str | None = None) -> Result:

@@ -11,6 +11,7 @@ from dbmesh.errors import MeshError, NotSupported, ParseError
 from dbmesh.frontend import planned, rights
 from dbmesh.frontend.asks import ask
 from dbmesh.frontend.own_rows import table
+from dbmesh.frontend.shows import SHORT_INFO
 from dbmesh.plan import explain as plan_text
 from dbmesh.plan.model import RouteUnit
 from dbmesh.rules.model import Grant
@@ -30,7 +31,7 @@ _EXPLAIN = re.compile(
 
 
 async def show_mesh(session: Session, text: str) -> None:
-    """SHOW MESH DATA SOURCES | RULES | POOLS | TRANSACTIONS."""
+    """SHOW MESH DATA SOURCES | RULES | POOLS | SESSIONS | TRANSACTIONS."""
     match = _SHOW.match(text)
     what = " ".join(match[1].upper().split()) if match else ""
     answer = _SHOWS.get(what)
@@ -88,6 +89,17 @@ async def _transactions(session: Session) -> Result:
     return table(["gtrid", "mode", "state", "data sources", "owner", "client", "created", "last error"], rows)
 
 
+async def _sessions(session: Session) -> Result:
+    rows = []
+    for other in session.mesh.sessions.visible_to(session):
+        id, user, host, database, command, seconds, _, info = other.process(SHORT_INFO)
+        pinned = "; ".join(other.pins.reasons) or None
+        attributes = ", ".join(f"{name}={value}" for name, value in sorted(other.client.login.attributes.items()))
+        rows.append([id, user, host, database, command, seconds, other.standing, pinned, info, attributes or None])
+    headings = ["id", "user", "host", "database", "command", "time", "state", "pinned by", "info", "attributes"]
+    return table(headings, rows, integers=("id", "time"))
+
+
 async def explain_mesh(session: Session, text: str) -> None:
     """EXPLAIN FORMAT=MESH: the route, the SQL of each data node, the merge, and what would undo a write."""
     inner = explained(text)
@@ -138,5 +150,6 @@ _SHOWS: dict[str, Show] = {
     "DATA SOURCES": _data_sources,
     "RULES": _rules,
     "POOLS": _pools,
+    "SESSIONS": _sessions,
     "TRANSACTIONS": _transactions,
 }

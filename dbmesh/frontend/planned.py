@@ -21,12 +21,14 @@ from dbmesh.plan.build import build
 from dbmesh.plan.model import Bound, Plan, Scope
 from dbmesh.plan.system import SystemPlan
 from dbmesh.rules.generators import ClockBehind
+from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 from dbmesh.transaction.watch import Watch
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
+_DROPS = (StatementKind.DROP_TEMPORARY, StatementKind.DDL_DROP_TABLE)
 _NOT_SQL = (1064, 1149, 1582, 1583)  # and functions with a wrong number of arguments
 LONGEST_CLOCK_WAIT = 5.0  # seconds that an INSERT waits for a clock that stepped back
 
@@ -76,6 +78,8 @@ async def run(session: Session, text: str) -> None:
     bound = await bind(session, plan, shape)
     before, warned = session.diagnostics.last_insert_id, session.diagnostics.warnings
     outcome = await _execute(session, plan, bound, session.answers)
+    if plan.kind.is_ddl and session.pins.own is not None:
+        session.mesh.generation.forget(bound.units)
     if outcome.relayed:
         session.diagnostics.remember(outcome)
     elif outcome.rows is not None:
@@ -111,6 +115,22 @@ async def collect(session: Session, text: str, state: SessionState) -> Result:
 
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
+    if plan.named_locks:
+        return await session.pins.run_locks(bound, caller, engine.run)
+    if not plan.keeps and plan.kind not in _DROPS:
+        return await _transacted(session, plan, bound, caller)
+    if plan.keeps:
+        await session.pins.begin(bound)
+    failed = True
+    try:
+        outcome = await _transacted(session, plan, bound, caller)
+        failed = bool(outcome.errno)
+        return outcome
+    finally:
+        session.pins.settle(plan, bound, failed)
+
+
+async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     settings = session.settings
     if plan.tables and not plan.kind.is_ddl and session.transaction is None:
         if not settings.autocommit:

@@ -34,6 +34,7 @@ from dbmesh.frontend import planned
 from dbmesh.frontend.answers import Answers, warnings_of
 from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
+from dbmesh.frontend.pins import Pins
 from dbmesh.frontend.rights import need
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
@@ -69,6 +70,7 @@ class Session:
         self.transaction: ClientTransaction | None = None
         self.diagnostics = Diagnostics()
         self.answers = Answers(self)
+        self.pins = Pins(self)
         self.began = time.time()  # when the current statement, or the idling after the last one, began
         self.text = ""
         self._encoding = python_codec(state.client)
@@ -201,6 +203,7 @@ class Session:
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             await transaction.abandon()
+        self.pins.clear()
 
     # -- one statement
 
@@ -230,14 +233,17 @@ class Session:
             self._fail(MeshError("Internal error of the mesh; its log has the details"))
         self._task = self._running = None
         settings = self.settings
-        self._plain = self.transaction is None and settings.autocommit and not settings.next_transaction
+        self._plain = (
+            self.transaction is None and settings.autocommit and not settings.next_transaction and self.pins.own is None
+        )
         self._ready()
 
     def _fail(self, error: MeshError) -> None:
         if self.answers.complete:  # a second answer would be taken for that of the client's next command
             _log.warning("connection %d, after its answer: %s", self.id, error.message)
         else:
-            self.answers.error(error)
+            lost = self.pins.lost()
+            self.answers.error(error if lost is None else lost)
 
     async def _run(self, text: str) -> None:
         parts = statements_of(text, self.multi_statements)
@@ -255,6 +261,11 @@ class Session:
 
     async def _run_one(self, text: str) -> None:
         text = self.mesh.opened(text)
+        lost = self.pins.lost()
+        if lost is not None:
+            raise lost
+        if self.pins.own is not None:
+            self.pins.own.refresh()
         statement = STATEMENTS.get(classify(text))
         if statement is not None:
             await statement(self, text)
@@ -267,6 +278,7 @@ class Session:
 
     async def _reset(self) -> None:
         await self.rollback()
+        self.pins.clear()
         await self.adopt(self._first_settings)
         self.diagnostics = Diagnostics()
         self.answers.ok()
@@ -353,6 +365,8 @@ class Session:
     @property
     def generation(self) -> Generation:
         """The rules of the statement from its begin to its end; a transaction keeps those it began with."""
+        if self.pins.own is not None:
+            return self.pins.own.view
         if self.transaction is not None:
             return self.transaction.generation
         return self._running or self.mesh.generation
@@ -445,6 +459,13 @@ class Session:
         if self.transaction is None:
             raise NoSavepoint(name)
         await self.transaction.release_savepoint(name)
+
+    @property
+    def standing(self) -> str:
+        """Where it is in its transactions, for SHOW MESH SESSIONS."""
+        if self.transaction is None:
+            return "autocommit" if self.settings.autocommit else "between transactions"
+        return "in a BASE transaction" if self.transaction.saga is not None else "in a transaction"
 
     def process(self, length: int | None) -> list[str | None]:
         """A row of SHOW PROCESSLIST; ``length``: how much of the statement's text, None for all."""

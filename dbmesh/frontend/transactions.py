@@ -79,7 +79,7 @@ class ClientTransaction:
                 )
             saga = session.mesh.sagas.begin(generation.catalog, f"{session.user.name}@{session.client.host}")
             return cls(generation, saga=saga, session=session)
-        local = LocalTransaction(generation.cluster, session.capabilities, _begin_statements(session, options))
+        local = LocalTransaction(generation.lender, session.capabilities, _begin_statements(session, options))
         if _SNAPSHOT in options and session.logical_database is not None:
             # a snapshot is taken where it is asked for, not where the first row is read
             await local.enlist(session.logical_database.data_sources, session.state)

@@ -18,6 +18,7 @@ from dbmesh.sql.statement import Unparsed, parse
 _READS = frozenset({StatementKind.SELECT, StatementKind.WITH, StatementKind.VALUES, StatementKind.TABLE})
 _INSERTS = frozenset({StatementKind.INSERT, StatementKind.REPLACE})
 _WRITES = frozenset({StatementKind.UPDATE, StatementKind.DELETE})
+_TEMPORARY = frozenset({StatementKind.CREATE_TEMPORARY, StatementKind.DROP_TEMPORARY})
 
 
 async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
@@ -47,7 +48,7 @@ async def _plan(text: str, scope: Scope) -> Plan:
             return await plan_insert(text, scope)
         if kind in _WRITES:
             return await plan_write(text, scope)
-        if kind.is_ddl:
+        if kind.is_ddl or kind in _TEMPORARY:
             return await plan_ddl(text, scope)
         statement = parse(text)
     except Unparsed as problem:

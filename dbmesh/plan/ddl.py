@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dbmesh.errors import NotSupported, UnknownTable
 from dbmesh.plan.alter import check_alter, renamed_to
 from dbmesh.plan.insert_text import statement_tokens
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName
-from dbmesh.plan.references import resolve, table_edits
+from dbmesh.plan.references import resolve, table_edits, table_names
 from dbmesh.plan.unread import only_data_source
 from dbmesh.plan.write_text import answered_edits
 from dbmesh.rewrite import Edit, TableSlot, Template, splice
@@ -24,9 +24,10 @@ from dbmesh.sql.tokens import Token
 
 K = StatementKind
 _BEFORE_NAME = frozenset(
-    {"CREATE", "OR", "REPLACE", "ALTER", "DROP", "TRUNCATE", "ONLINE", "OFFLINE", "IGNORE", "TABLE", "TABLES", "IF",
-     "NOT", "EXISTS", "RENAME"}
+    {"CREATE", "OR", "REPLACE", "TEMPORARY", "ALTER", "DROP", "TRUNCATE", "ONLINE", "OFFLINE", "IGNORE", "TABLE",
+     "TABLES", "IF", "NOT", "EXISTS", "RENAME"}
 )  # fmt: skip
+_TEMPORARY = {K.CREATE_TEMPORARY: K.DDL_CREATE_TABLE, K.DROP_TEMPORARY: K.DDL_DROP_TABLE}
 _ROUTINES = frozenset({"VIEW", "TRIGGER", "PROCEDURE", "FUNCTION"})
 _OTHER_KINDS = _ROUTINES | {"EVENT", "SEQUENCE", "SERVER", "TABLESPACE", "PACKAGE"}
 
@@ -73,7 +74,26 @@ async def plan_ddl(text: str, scope: Scope) -> Plan:
     if kind in (K.DDL_CREATE_VIEW, K.DDL_DROP_VIEW, K.DDL_OTHER):
         return _only_here(text, kind, tokens, scope)
     _check_options(tokens)
-    return await _Planner(text, kind, tokens, scope).plan()
+    plan = await _Planner(text, kind, tokens, scope).plan()
+    return plan if kind not in _TEMPORARY else _temporary(plan, kind, scope)
+
+
+def _temporary(plan: DdlPlan, kind: StatementKind, scope: Scope) -> Plan:
+    """The same for a temporary table: it belongs to the session alone, commits nothing and needs no grant."""
+    if len(plan.units) != 1:
+        raise NotSupported(
+            "a temporary table by the name of tables on several data nodes", "give it a name that no rule has"
+        )
+    [unit] = plan.units
+    home, rule = scope.resolve(*plan.tables[0])
+    own = home.tables.get(rule.name) is rule and isinstance(rule, SingleTable)
+    taken = {node for home in scope.rules.databases.values() for rule in home.tables.values() for node in rule.nodes}
+    if kind is K.CREATE_TEMPORARY and unit.node in taken and not own:
+        raise NotSupported(
+            f"a temporary table would hide '{unit.node.table}', which holds rows of another table",
+            "give it a name that no rule has",
+        )
+    return replace(plan, kind=kind, grants=frozenset(), keeps=kind is K.CREATE_TEMPORARY)
 
 
 def _only_here(text: str, kind: StatementKind, tokens: Sequence[Token], scope: Scope) -> Plan:
@@ -121,14 +141,13 @@ def _check_options(tokens: Sequence[Token]) -> None:
 class _Planner:
     def __init__(self, text: str, kind: StatementKind, tokens: Sequence[Token], scope: Scope) -> None:
         self.text = text
-        self.kind = kind
+        self.temporary = kind in _TEMPORARY
+        self.kind = _TEMPORARY.get(kind, kind)
         self.tokens = tokens
         self.scope = scope
         self.literals = literal_spans(text)
 
-    async def plan(self) -> Plan:
-        if "TEMPORARY" in {token.upper for token in self.tokens[:4]}:
-            raise NotSupported("a temporary table lives on one server connection, which the mesh shares")
+    async def plan(self) -> DdlPlan:
         if self.kind is K.DDL_RENAME_TABLE:
             return self._rename()
         if self.kind is K.DDL_DROP_TABLE:
@@ -198,7 +217,7 @@ class _Planner:
         following = [token.upper for token in self.tokens[at + 1 : at + 3]]
         return following[:1] == ["RECURSIVE"] or following[1:] == ["AS"]
 
-    async def _create_from_query(self, named: Named, at: int) -> Plan:
+    async def _create_from_query(self, named: Named, at: int) -> DdlPlan:
         if not isinstance(named.rule, SingleTable):
             raise NotSupported("CREATE TABLE … SELECT for a table on several data nodes", "create it first")
         while self.tokens[at - 1].text == "(" and at - 1 > named.span.last:
@@ -206,10 +225,12 @@ class _Planner:
         statement = parse(" " * self.tokens[at].start + self.text[self.tokens[at].start : self.tokens[-1].end])
         blocks = find_blocks(statement)
         node = named.rule.node
-        tables = [_actual(target.rule, node, named) for target in await resolve(blocks, self.scope)]
+        targets = await resolve(blocks, self.scope)
+        tables = [_actual(target.rule, node, named) for target in targets]
         slot = len(tables)
         edits = [self._name_edit(named, slot), *table_edits(blocks), *answered_edits(self.text, self.tokens)]
-        return self._plan([named], [DdlUnit(node, self._template(edits), (*tables, node.table))])
+        plan = self._plan([named], [DdlUnit(node, self._template(edits), (*tables, node.table))])
+        return replace(plan, tables=tuple(dict.fromkeys((*plan.tables, *table_names(targets)))))
 
     def _same_place(self, named: Named, other: Named) -> Named:
         """RENAME: both names must be single tables on one data source."""
@@ -220,7 +241,7 @@ class _Planner:
             raise NotSupported("a table would move to another data source by its new name's rule")
         return other
 
-    def _rename(self) -> Plan:
+    def _rename(self) -> DdlPlan:
         """RENAME TABLE a TO b, c TO d."""
         at = 2
         while at < len(self.tokens) and self.tokens[at].upper in ("IF", "EXISTS"):
@@ -238,7 +259,7 @@ class _Planner:
             raise NotSupported("tables of several data sources in one RENAME", "rename them one by one")
         return self._one_statement(found)
 
-    def _drop(self) -> Plan:
+    def _drop(self) -> DdlPlan:
         found: list[Named] = [self._named(self._name_at())]
         while found[-1].span.last < len(self.tokens) and self.tokens[found[-1].span.last].text == ",":
             found.append(self._named(found[-1].span.last + 1))
@@ -252,13 +273,13 @@ class _Planner:
         ]
         return self._plan(found, units)
 
-    def _one_statement(self, found: Sequence[Named]) -> Plan:
+    def _one_statement(self, found: Sequence[Named]) -> DdlPlan:
         edits = [self._name_edit(named, slot) for slot, named in enumerate(found)]
         tables = tuple(named.rule.nodes[0].table for named in found)
         node = found[0].rule.nodes[0] if len(found) == 1 else DataNode(found[0].rule.nodes[0].data_source, "")
         return self._plan(found, [DdlUnit(node, self._template(edits), tables)])
 
-    def _everywhere(self, named: Named, others: Sequence[Named]) -> Plan:
+    def _everywhere(self, named: Named, others: Sequence[Named]) -> DdlPlan:
         edits = [self._name_edit(named, 0)]
         edits += [self._name_edit(other, slot) for slot, other in enumerate(others, 1)]
         template = self._template(edits)
@@ -297,7 +318,7 @@ class _Planner:
     def _template(self, edits: Iterable[Edit]) -> Template:
         return splice(self.text, self.literals, edits, end=self.tokens[-1].end)
 
-    def _plan(self, found: Sequence[Named], units: Sequence[DdlUnit]) -> Plan:
+    def _plan(self, found: Sequence[Named], units: Sequence[DdlUnit]) -> DdlPlan:
         return DdlPlan(
             kind=self.kind,
             tables=tuple(dict.fromkeys(TableName(n.database.name, self.tokens[n.span.last - 1].name) for n in found)),

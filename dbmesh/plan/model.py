@@ -127,6 +127,8 @@ class Plan(ABC):
     be bound.
     ``notes``: what had to be assumed, shown by EXPLAIN. ``based``: data source → its actual tables among the plan's
     that BASE transactions may write, for a plan that writes: the locks of its rows must be looked at.
+    ``keeps``: it makes a temporary table, whose connection its session has to keep. ``named_locks``: it calls
+    GET_LOCK() or its kind, and must run on the session's connection for them.
     """
 
     kind: StatementKind
@@ -137,6 +139,8 @@ class Plan(ABC):
     pinned: frozenset[int] = frozenset()
     grants: frozenset[Grant] = frozenset()
     judge: NotSupported | None = None
+    keeps: bool = False
+    named_locks: bool = False
     notes: tuple[str, ...] = ()
     based: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from dbmesh.plan.references import resolve, system_tables, table_edits, table_na
 from dbmesh.plan.select import SelectPlan, UnicastPlan
 from dbmesh.plan.session_functions import (
     label_edits,
+    named_locks,
     session_calls,
     spans_of,
     user_variables,
@@ -72,7 +73,8 @@ def _in_system_database(blocks: Blocks, scope: Scope) -> None:
 
 async def _unicast(statement: Statement, blocks: Blocks, scope: Scope, tables: tuple[TableName, ...]) -> Plan:
     references, relations = logical_references(blocks) if tables else ([], [])
-    source = any_data_source(scope)
+    locking = named_locks(statement.tokens)
+    source = scope.rules.lock_source if locking else any_data_source(scope)
     for name in closed(tables):
         await scope.catalog.check(source, f"SELECT 1 FROM {name.database}.{quoted(name.name)}")  # is there one at all?
     plan = UnicastPlan(
@@ -82,6 +84,7 @@ async def _unicast(statement: Statement, blocks: Blocks, scope: Scope, tables: t
         grants=file_grant(statement),
         data_source=source,
         template=whole(statement, _edits(statement, relations)),
+        named_locks=locking,
     )
     return with_relations(plan, references) if references else plan
 

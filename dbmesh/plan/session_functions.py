@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dbmesh.errors import NotSupported
 from dbmesh.rewrite import Edit, Piece, SessionValue, quoted
-from dbmesh.sql.functions import REFUSED, SESSION_VALUE, SESSION_VARIABLE
+from dbmesh.sql.functions import NAMED_LOCKS, REFUSED, SESSION_VALUE, SESSION_VARIABLE
 from dbmesh.sql.layout import Span, select_layouts
 from dbmesh.sql.tokens import Token, TokenKind
 
@@ -26,6 +26,11 @@ def check_functions(tokens: Sequence[Token]) -> None:
         called = at + 1 < len(tokens) and tokens[at + 1].text == "("
         if token.upper in REFUSED and called and not _qualified(tokens, at):
             raise NotSupported(f"{token.upper}() acts on one server connection, which the mesh shares")
+        if token.upper in NAMED_LOCKS and called and not _qualified(tokens, at) and not _without_tables(tokens):
+            raise NotSupported(
+                f"{token.upper}() among tables: named locks are all on one data source",
+                "call it by itself: SELECT, DO, SET",
+            )
         if token.upper == "SQL_CALC_FOUND_ROWS":
             raise NotSupported("SQL_CALC_FOUND_ROWS", "ask for the COUNT(*) in a second statement")
         if token.text == ":=" and tokens[0].upper != "SET":
@@ -40,6 +45,19 @@ def check_functions(tokens: Sequence[Token]) -> None:
             raise NotSupported("NEXT VALUE FOR a sequence")
 
 
+def named_locks(tokens: Sequence[Token]) -> bool:
+    """Whether a text calls GET_LOCK() or its kind."""
+    return any(
+        token.upper in NAMED_LOCKS and tokens[at + 1].text == "(" and not _qualified(tokens, at)
+        for at, token in enumerate(tokens[:-1])
+    )
+
+
+def _without_tables(tokens: Sequence[Token]) -> bool:
+    return tokens[0].upper in ("SELECT", "DO") and all(token.upper not in _NAME_TABLES for token in tokens)
+
+
+_NAME_TABLES = frozenset({"FROM", "JOIN", "TABLE", "INTO"})
 # Words before `schema.name (` that make it a table with a column list. ON only in DDL: elsewhere a condition follows.
 _BEFORE_TABLES = frozenset(
     {"INTO", "INSERT", "REPLACE", "IGNORE", "LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "TABLE", "EXISTS", "REFERENCES"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.select import UnicastPlan, UnreadPlan
-from dbmesh.plan.session_functions import check_functions, session_edits_of, user_variables
+from dbmesh.plan.session_functions import check_functions, named_locks, session_edits_of, user_variables
 from dbmesh.rewrite import splice
 from dbmesh.rules.model import LogicalDatabase, SingleTable
 from dbmesh.sql.classify import StatementKind, classify
@@ -32,7 +32,10 @@ def plan_unread(text: str, scope: Scope, problem: str = "") -> Plan:
     check_functions(found)
     words = {token.upper for token in found}
     if not words & _NAMES_TABLES:
-        return _relayed(text, kind, found, any_data_source(scope), ())
+        locking = named_locks(found)
+        plan = _relayed(text, kind, found, scope.rules.lock_source if locking else any_data_source(scope), ())
+        plan.named_locks = locking
+        return plan
     if words & _NEVER or scope.database is None:
         return unread(kind, found)
     only = only_data_source(scope.database)

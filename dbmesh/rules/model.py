@@ -282,3 +282,8 @@ class MeshRules:
     max_connections: int = 1000
     merge_memory: int = 64 * 1024 * 1024
     snowflake_epoch: int = 1_704_067_200_000
+
+    @property
+    def lock_source(self) -> str:
+        """The data source where all named locks are, so that they exclude each other across the mesh's clients."""
+        return self.transaction.log or min(self.data_sources)

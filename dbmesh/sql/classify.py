@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class StatementKind(Enum):
-    """``SHOW_MESH``, ``EXPLAIN_MESH`` and ``RELOAD_MESH`` are DBMesh's own. DDL_* name what they act on."""
+    """``SHOW_MESH``, ``EXPLAIN_MESH`` and ``RELOAD_MESH`` are DBMesh's own. DDL_* name what they act on, and commit."""
 
     EMPTY = "EMPTY"
     SELECT = "SELECT"
@@ -50,6 +50,8 @@ class StatementKind(Enum):
     REVOKE = "REVOKE"
     ACCOUNT = "account management"
     ADMIN = "administration"
+    CREATE_TEMPORARY = "CREATE TEMPORARY TABLE"
+    DROP_TEMPORARY = "DROP TEMPORARY TABLE"
     DDL_CREATE_TABLE = "CREATE TABLE"
     DDL_ALTER_TABLE = "ALTER TABLE"
     DDL_DROP_TABLE = "DROP TABLE"
@@ -91,6 +93,7 @@ _BY_FIRST = {
 }  # fmt: skip
 _OF_TABLES = {"ALTER": K.DDL_ALTER_TABLE, "CREATE": K.DDL_CREATE_TABLE, "DROP": K.DDL_DROP_TABLE,
               "RENAME": K.DDL_RENAME_TABLE}  # fmt: skip
+_OF_TEMPORARIES = {"CREATE": K.CREATE_TEMPORARY, "DROP": K.DROP_TEMPORARY}
 _OF_INDEXES = {"CREATE": K.DDL_CREATE_INDEX, "DROP": K.DDL_DROP_INDEX}
 _OF_VIEWS = {"CREATE": K.DDL_CREATE_VIEW, "DROP": K.DDL_DROP_VIEW}
 _DDL_MODIFIERS = {"OR", "REPLACE", "TEMPORARY", "UNIQUE", "FULLTEXT", "SPATIAL", "ONLINE", "OFFLINE", "IGNORE",
@@ -179,6 +182,8 @@ def _ddl(first: str, words: list[str]) -> StatementKind:
     rest = iter(words)
     what = next((word for word in rest if word[0] not in "`'@" and word not in _DDL_MODIFIERS), "")
     if what in ("TABLE", "TABLES"):
+        if first in _OF_TEMPORARIES and "TEMPORARY" in words[: words.index(what)]:
+            return _OF_TEMPORARIES[first]
         return _OF_TABLES[first]
     if what == "INDEX" and first in _OF_INDEXES:
         return _OF_INDEXES[first]

@@ -49,10 +49,11 @@ VOLATILE = frozenset(
      "SOURCE_POS_WAIT", "WAIT_FOR_EXECUTED_GTID_SET", "MASTER_GTID_WAIT", "LOAD_FILE", "UUID_V4", "UUID_V7"}
 )  # fmt: skip
 
-# Locks and sequences live on one server or connection that another statement would not meet again.
-REFUSED = frozenset(
-    {"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "IS_FREE_LOCK", "IS_USED_LOCK", "NEXTVAL", "LASTVAL", "SETVAL"}
-)
+# Named locks exclude each other on one server only, and belong to a connection: the session keeps one for them.
+NAMED_LOCKS = frozenset({"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "IS_FREE_LOCK"})
+
+# Sequences live on one server; a lock's owner would be a server's connection and not the mesh's.
+REFUSED = frozenset({"IS_USED_LOCK", "NEXTVAL", "LASTVAL", "SETVAL"})
 
 MERGED_AGGREGATES = frozenset({"COUNT", "SUM", "MIN", "MAX", "AVG", "BIT_AND", "BIT_OR", "BIT_XOR"})
 OTHER_AGGREGATES = frozenset(

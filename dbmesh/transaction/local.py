@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from dbmesh.backend.cluster import Cluster
+from dbmesh.backend.cluster import Lender
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
@@ -37,7 +37,7 @@ class LocalTransaction:
     as a deadlock does, and the client is out of it.
     """
 
-    cluster: Cluster
+    lender: Lender
     capabilities: Capabilities
     begin: tuple[str, ...] = ("BEGIN",)
     branches: dict[str, Connection] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class LocalTransaction:
         wanted = list(dict.fromkeys(data_sources))
         missing = [name for name in wanted if name not in self.branches]
         if missing:
-            connections = await self.cluster.acquire(missing, self.capabilities, state)
+            connections = await self.lender.acquire(missing, self.capabilities, state)
             await self._begin(missing, connections, state)
         for name in wanted:
             await self.branches[name].apply(state)
@@ -81,7 +81,7 @@ class LocalTransaction:
         except BaseException:
             for name, connection in zip(names, connections, strict=True):
                 del self.branches[name]
-                self.cluster.release(connection, reusable=False)
+                self.lender.release(connection, reusable=False)
             raise
 
     async def settle(self, data_sources: Iterable[str]) -> None:
@@ -185,11 +185,11 @@ class LocalTransaction:
             self._drop(name)
 
     def _give_back(self, name: str) -> None:
-        self.cluster.release(self.branches.pop(name))
+        self.lender.release(self.branches.pop(name))
 
     def _drop(self, name: str) -> None:
         # a server that answered with an ERR may have left the branch open: only closing it is sure
-        self.cluster.release(self.branches.pop(name), reusable=False)
+        self.lender.release(self.branches.pop(name), reusable=False)
 
 
 def _commit_failure(committed: Sequence[str], name: str, error: MeshError) -> MeshError:

@@ -64,7 +64,7 @@ def test_explain_needs_no_server(sql: str, expected: str) -> None:
 
 
 def test_explain_ends_with_1_and_the_reason_when_the_mesh_refuses() -> None:
-    done = CliRunner().invoke(main, ["explain", "--rules", RULES, "SELECT GET_LOCK('a', 1)"])
+    done = CliRunner().invoke(main, ["explain", "--rules", RULES, "SELECT IS_USED_LOCK('a')"])
     assert done.exit_code == 1
     assert "ERROR 1235 (42000): DBMesh cannot run this statement: " in done.stderr
 

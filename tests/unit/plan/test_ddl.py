@@ -94,8 +94,10 @@ def test_views_and_routines_where_one_data_source_has_the_whole_database() -> No
         ("CREATE TABLE t_order (a INT REFERENCES t_log (id))", "not sharded alike"),
         ("CREATE TABLE fresh SELECT * FROM t_order", "is not on data source"),
         ("CREATE TABLE t_order SELECT * FROM plain", "several data nodes"),
-        ("CREATE TEMPORARY TABLE fresh (a INT)", "temporary table"),
-        ("DROP TEMPORARY TABLE fresh", "temporary table"),
+        ("CREATE TEMPORARY TABLE t_order (a INT)", "temporary table"),
+        ("CREATE TEMPORARY TABLE t_order_0 (a INT)", "would hide"),
+        ("CREATE TEMPORARY TABLE fresh AS SELECT * FROM t_order", "not on data source"),
+        ("DROP TEMPORARY TABLE t_order", "temporary table"),
         ("ALTER TABLE t_order MODIFY COLUMN user_id INT", "sharding key column 'user_id'"),
         ("ALTER TABLE t_order NOWAIT CHANGE `USER_ID` u INT", "sharding key column 'user_id'"),
         ("ALTER TABLE t_order ADD x INT, DROP user_id", "sharding key column 'user_id'"),
@@ -118,3 +120,8 @@ def test_what_cannot_be_right_is_refused(sql: str, why: str) -> None:
 
 def test_a_table_of_another_database() -> None:
     assert sent("CREATE TABLE other.fresh (a INT)") == ["ds_9: CREATE TABLE `fresh` (a INT)"]
+
+
+def test_a_temporary_table_belongs_to_the_session_and_needs_no_grant() -> None:
+    assert sent("CREATE TEMPORARY TABLE fresh (a INT)") == ["ds_0: CREATE TEMPORARY TABLE `fresh` (a INT)"]
+    assert sent("DROP TEMPORARY TABLE fresh") == ["ds_0: DROP TEMPORARY TABLE `fresh`"]

@@ -1,0 +1,258 @@
+"""Connections that one session keeps: what lives on a server's connection cannot be shared with other clients.
+
+A kept connection still counts in its data source's pool. It is given up when nothing is left that needs it, on
+COM_RESET_CONNECTION, and with the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dbmesh.backend.catalog import ServerCatalog
+from dbmesh.backend.connection import Connection
+from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.session_state import SessionState
+from dbmesh.engine.caller import Caller, Outcome
+from dbmesh.engine.generation import Generation
+from dbmesh.errors import MeshError, NotSupported, UnknownTable
+from dbmesh.plan.cache import PlanCache
+from dbmesh.plan.model import Bound, Plan
+from dbmesh.schema import Table
+from dbmesh.sql.functions import NAMED_LOCKS
+from dbmesh.sql.tokens import TokenKind, tokens
+
+if TYPE_CHECKING:
+    from dbmesh.frontend.session import Session
+
+Runs = Callable[[Bound, Generation, Caller, None], Awaitable[Outcome]]
+_SOME_LOCK = "GET_LOCK() of a name that only the server knows"
+
+
+class PinLost(MeshError):
+    """ER_SERVER_SHUTDOWN, the nearest that MySQL has: there the whole connection would be gone."""
+
+    errno = 1053
+    sqlstate = "08S01"
+
+    def __init__(self, data_source: str, reasons: Sequence[str]) -> None:
+        super().__init__(
+            f"The session's own connection to data source '{data_source}' was lost, and with it: {', '.join(reasons)}"
+        )
+
+
+class Pin:
+    """One kept connection as a `Lender`: its session gets it before any other of the data source.
+
+    ``reasons``: what lives on it, as SHOW MESH SESSIONS says it. ``tables``: its temporary tables by actual name.
+    ``view``: the session's generation, with this lender and with what temporary tables look like.
+    """
+
+    def __init__(self, generation: Generation, connection: Connection) -> None:
+        self.reasons: dict[str, None] = {}
+        self.tables: dict[str, str] = {}
+        self.data_source = connection.data_source
+        self.connection = connection
+        self._generation = generation
+        self._lent = False
+        self._given_up = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """For the next statement: temporary tables come and go, and others' plans know nothing of them."""
+        catalog = _TemporaryCatalog(self, self._generation)
+        self.view = replace(self._generation, lender=self, catalog=catalog, plans=PlanCache(2))
+
+    @property
+    def lost(self) -> bool:
+        return not self._given_up and (self.connection.closed or self.connection.poisoned)
+
+    async def acquire(
+        self, requests: Sequence[str], capabilities: Capabilities, state: SessionState
+    ) -> list[Connection]:
+        """As `Cluster.acquire`. Raises PinLost."""
+        own = self.data_source in requests and not self._lent and not self._given_up
+        if not own or (capabilities.found_rows and not self.connection.capabilities.found_rows):
+            return await self._generation.cluster.acquire(requests, capabilities, state)
+        if self.lost:
+            raise PinLost(self.data_source, list(self.reasons))
+        at = requests.index(self.data_source)
+        self._lent = True
+        try:
+            others = [*requests[:at], *requests[at + 1 :]]
+            taken = await self._generation.cluster.acquire(others, capabilities, state) if others else []
+        except BaseException:
+            self._lent = False
+            raise
+        return [*taken[:at], self.connection, *taken[at:]]
+
+    def release(self, connection: Connection, reusable: bool = True) -> None:
+        if connection is not self.connection or self._given_up:
+            self._generation.cluster.release(connection, reusable)
+            return
+        self._lent = False
+        if not reusable or connection.busy:
+            connection.close()
+
+    def lend_on(self) -> None:
+        """The connection is a transaction's branch already."""
+        self._lent = True
+
+    def give_up(self, reusable: bool) -> None:
+        """Nothing on it is needed any more. While it is lent, whoever has it gives it back to the pool."""
+        if not self._given_up:
+            self._given_up = True
+            if not self._lent or not reusable:
+                self._generation.cluster.release(self.connection, reusable)
+
+
+class _TemporaryCatalog(ServerCatalog):
+    """The servers' metadata say nothing of temporary tables: their statements go to the server as they are."""
+
+    def __init__(self, pin: Pin, generation: Generation) -> None:
+        super().__init__(pin, generation.rules)
+        self._pin = pin
+
+    async def table(self, data_source: str, actual_table: str) -> Table | None:
+        here = data_source == self._pin.data_source
+        if here and actual_table in self._pin.tables:
+            return None
+        try:
+            return await super().table(data_source, actual_table)
+        except UnknownTable:
+            if here and self._pin.tables:
+                return None
+            raise
+
+
+class Pins:
+    """What a session keeps: ``own`` for temporary tables, ``locks`` for named locks."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.own: Pin | None = None
+        self.locks: Pin | None = None
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason for pin in (self.own, self.locks) if pin is not None for reason in pin.reasons]
+
+    def lost(self) -> PinLost | None:
+        """What the client has to be told, once: the session is without it from here on."""
+        gone = [pin for pin in (self.own, self.locks) if pin is not None and pin.lost]
+        for pin in gone:
+            pin.give_up(reusable=False)
+        self.own = None if self.own in gone else self.own
+        self.locks = None if self.locks in gone else self.locks
+        reasons = [reason for pin in gone for reason in pin.reasons]
+        return PinLost(gone[0].data_source, reasons) if reasons else None
+
+    def clear(self) -> None:
+        """The session ends or begins anew: the servers forget what it had."""
+        for pin in (self.own, self.locks):
+            if pin is not None:
+                pin.give_up(reusable=False)
+        self.own = self.locks = None
+
+    # -- temporary tables
+
+    async def begin(self, bound: Bound) -> None:
+        """Before a statement that makes a temporary table: have the connection that it is to live on."""
+        data_source = bound.units[0].data_source
+        if self.own is not None and self.own.data_source != data_source:
+            raise NotSupported(
+                f"temporary tables on two data sources: the session has {', '.join(self.own.reasons)} on "
+                f"'{self.own.data_source}', this one belongs to '{data_source}'",
+                "drop those first",
+            )
+        if self.own is None:
+            self.own = await self._taken(data_source)
+
+    def settle(self, plan: Plan, bound: Bound, failed: bool) -> None:
+        """After a statement that made or dropped tables."""
+        own = self.own
+        if own is None:
+            return
+        made = plan.tables[:1] if plan.keeps else plan.tables
+        for _, name in made if not failed else ():
+            reason = f"temporary table {name}"
+            if plan.keeps:
+                own.reasons[reason] = None
+                own.tables[bound.units[0].table] = name
+            else:
+                own.reasons.pop(reason, None)
+                own.tables = {actual: logical for actual, logical in own.tables.items() if logical != name}
+        if not own.reasons:
+            own.give_up(reusable=True)
+            self.own = None
+
+    async def _taken(self, data_source: str) -> Pin:
+        session = self._session
+        generation = session.generation
+        transaction = session.transaction
+        local = transaction.local if transaction is not None else None
+        branch = local.branches.get(data_source) if local is not None else None
+        if branch is not None and not branch.closed:
+            connection = branch
+        else:
+            [connection] = await generation.cluster.acquire([data_source], session.capabilities, session.state)
+        pin = Pin(generation, connection)
+        if branch is connection:
+            pin.lend_on()
+        if local is not None:
+            local.lender = pin
+        return pin
+
+    # -- named locks
+
+    async def run_locks(self, bound: Bound, caller: Caller, run: Runs) -> Outcome:
+        """A statement with GET_LOCK() and its kind: on the session's connection to where all named locks are."""
+        pin = self.locks
+        generation = self._session.generation
+        if pin is None:
+            unit = bound.units[0]
+            [connection] = await generation.cluster.acquire([unit.data_source], caller.capabilities, caller.state)
+            pin = self.locks = Pin(generation, connection)
+        try:
+            return await run(bound, replace(generation, lender=pin), caller, None)
+        finally:
+            await self._settle_locks(pin, bound.units[0].sql)
+
+    async def _settle_locks(self, pin: Pin, sql: str) -> None:
+        """Ask which of the named locks the session still has, and keep the connection while it has any."""
+        named, others, released = _lock_names(sql)
+        names = [*(reason for reason in pin.reasons if reason != _SOME_LOCK), *named]
+        names = list(dict.fromkeys(name.removeprefix("lock ") for name in names))
+        some = (others or _SOME_LOCK in pin.reasons) and not released
+        pin.reasons = dict.fromkeys([f"lock {name}" for name in names] + [_SOME_LOCK] * some)
+        if pin.lost:
+            return
+        if names:
+            asked = ", ".join(f"IS_USED_LOCK({name}) <=> CONNECTION_ID()" for name in names)
+            try:
+                [row] = (await pin.connection.execute(f"SELECT {asked}")).rows
+            except MeshError:
+                return  # what is lost shows at the session's next statement
+            for name, held in zip(names, row, strict=True):
+                if held != b"1":
+                    del pin.reasons[f"lock {name}"]
+        if not pin.reasons:
+            pin.give_up(reusable=True)
+            self.locks = None
+
+
+def _lock_names(sql: str) -> tuple[list[str], bool, bool]:
+    """The literal names of GET_LOCK() in a text, whether there are others, and whether all locks are released."""
+    found = [token for token in tokens(sql) if token.kind is not TokenKind.COMMENT]
+    named: list[str] = []
+    others = released = False
+    for at, token in enumerate(found[:-2]):
+        if token.upper not in NAMED_LOCKS or found[at + 1].text != "(":
+            continue
+        released |= token.upper == "RELEASE_ALL_LOCKS"
+        if token.upper == "GET_LOCK":
+            literal = found[at + 2].kind is TokenKind.STRING and found[at + 3].text == ","
+            named += [found[at + 2].text] if literal else []
+            others |= not literal
+    return named, others, released
