@@ -420,6 +420,7 @@ class Session:
         """Choose the logical database, or one of the servers' own. Raises 1049 or 1044."""
         if name.lower() == INFORMATION_SCHEMA or (name in SYSTEM_DATABASES and self.user.may(Grant.MYSQL)):
             self.database = name.lower()
+            self.setting = self._setting()
             return
         if name not in self.rules.databases:
             raise UnknownDatabase(name)
