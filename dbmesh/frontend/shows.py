@@ -1,6 +1,7 @@
 """SHOW and DESCRIBE: they speak of logical databases and tables, whatever the servers hold.
 
-What needs MySQL's own LIKE, WHERE and collations is asked of a server as a SELECT over the names the mesh knows.
+Lists are made of what information_schema says through the mesh; what a server says of one table is asked of one of its
+data nodes. LIKE and WHERE are judged by a server.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from dbmesh.backend.connection import Result
-from dbmesh.errors import AccessDenied, NoDatabase, NotSupported, UnknownDatabase, UnknownTable
+from dbmesh.errors import NotSupported
+from dbmesh.frontend import show_lists
 from dbmesh.frontend.asks import ask
+from dbmesh.frontend.own_privileges import granted
 from dbmesh.frontend.own_rows import table
 from dbmesh.frontend.show_condition import LIKE, checked, checked_column
-from dbmesh.rules.model import DataNode, LogicalDatabase
+from dbmesh.frontend.show_created import create_database, create_program, create_table
+from dbmesh.frontend.show_names import database_of, of_servers, place_of, unquoted
+from dbmesh.frontend.show_rows import chosen, codec
+from dbmesh.rewrite import quoted
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -23,14 +29,14 @@ if TYPE_CHECKING:
 SHORT_INFO = 100  # characters of a statement that SHOW PROCESSLIST without FULL shows
 _NAME = r"(?:`((?:[^`]|``)+)`|([\w$\x80-\U0010ffff]+))"
 _TABLE = rf"{_NAME}(?:\s*\.\s*{_NAME})?"
-_FROM = rf"(?:\s+(?:FROM|IN)\s+{_NAME})?"
+_FROM = rf"(?:\s*\b(?:FROM|IN)\s+{_NAME})?"
 _REST = r"\s*(.*?)\s*;?\s*\Z"
 _ANYWHERE = re.compile(
     r"SHOW\s+((GLOBAL|SESSION|LOCAL)\s+)?(VARIABLES|STATUS|(STORAGE\s+)?ENGINES|CHARACTER\s+SET|CHARSET|COLLATION"
     r"|PLUGINS|PRIVILEGES|PROFILES)\b",
     re.IGNORECASE,
 )
-_OWN = re.compile(r"(?:FOR\s+CURRENT_USER(?:\s*\(\s*\))?)?", re.IGNORECASE)
+_OWN = re.compile(r"(?:FOR\s+(?:CURRENT_USER(?:\s*\(\s*\))?|(['`]?)([\w$]+)\1(?:@(['`]?)%\3)?))?", re.IGNORECASE)
 
 
 async def show(session: Session, text: str) -> Result:
@@ -49,75 +55,72 @@ async def show(session: Session, text: str) -> Result:
 
 
 async def _databases(session: Session, match: re.Match[str]) -> Result:
-    names: list[str] = sorted(name for name in session.rules.databases if session.user.may_use(name))
-    rows: list[list[str | None]] = [[name] for name in ["information_schema", *names]]
-    return await _select(session, "Database", rows, [], match[1])
+    result = await show_lists.databases(session)
+    return await chosen(session, _labelled(result, match[1]), match[1])
 
 
-async def _tables(session: Session, match: re.Match[str]) -> Result:
-    full, *name, rest = match.groups()
-    database = _database(session, _unquoted(name))
-    rows: list[list[str | None]] = [
-        [table, kind] for table, kind in sorted((await _existing(session, database)).items())
-    ]
-    column = f"Tables_in_{database.name}"
-    return await _select(session, column, rows, ["Table_type"] if full else [], rest)
+def _labelled(result: Result, rest: str) -> Result:
+    """The first column's name tells of LIKE."""
+    like = LIKE.match(rest)
+    if like is not None:
+        result.columns[0].name += f" ({like[1][1:-1]})".encode()
+    return result
 
 
-async def _existing(session: Session, database: LogicalDatabase) -> dict[str, str]:
-    """Logical table → table type, for tables that the servers really have."""
-    first = {name: rule.nodes[0] for name, rule in database.tables.items()}
-    sources = {node.data_source for node in first.values()}
-    if database.default_data_source is not None:
-        sources.add(database.default_data_source)
-    there: dict[DataNode, str] = {}
-    for source in sorted(sources):
-        for row in (await ask(session, "SHOW FULL TABLES", source)).rows:
-            there[DataNode(source, _text(row[0]))] = _text(row[1])
-    found = {name: there[node] for name, node in first.items() if node in there}
-    taken = {node for rule in database.tables.values() for node in rule.nodes}
-    for node, kind in there.items():
-        if node.data_source == database.default_data_source and node not in taken:
-            found.setdefault(node.table, kind)
-    return found
+def _listed(words: str, make: Make, labelled: bool = False, like: int = 0) -> Answer:
+    """A list of one database. The groups of its pattern: whether it is FULL, the database's name, the rest."""
+
+    async def answer(session: Session, match: re.Match[str]) -> Result:
+        full, *name, rest = match.groups()
+        database = unquoted(name) or session.database
+        if of_servers(session, database):
+            return await ask(session, f"SHOW {full or ''} {words} FROM {quoted(str(database))} {checked(rest)}")
+        result = await make(session, database_of(session, database).name, bool(full))
+        return await chosen(session, _labelled(result, rest) if labelled else result, rest, like)
+
+    return answer
+
+
+async def _programs(session: Session, match: re.Match[str]) -> Result:
+    result = await show_lists.programs(session, " ".join(match[1].upper().split()))
+    return await chosen(session, result, match[2], like=1)
 
 
 async def _columns(session: Session, match: re.Match[str]) -> Result:
     full, *names, rest = match.groups()
-    _, node = _table(session, names)
-    return await ask(session, f"SHOW {full or ''} COLUMNS FROM {_quoted(node.table)} {checked(rest)}", node.data_source)
+    place = place_of(session, names)
+    return await place.ask(session, f"SHOW {full or ''} COLUMNS FROM {place.actual} {checked(rest)}")
 
 
 async def _describe(session: Session, match: re.Match[str]) -> Result:
     *names, rest = match.groups()
-    _, node = _table(session, [*names, None, None])
-    return await ask(session, f"DESCRIBE {_quoted(node.table)} {checked_column(rest)}", node.data_source)
-
-
-async def _create_table(session: Session, match: re.Match[str]) -> Result:
-    name, node = _table(session, [*match.groups()[:4], None, None])
-    result = await ask(session, f"SHOW CREATE TABLE {_quoted(node.table)}", node.data_source)
-    for row in result.rows:
-        actual, logical = _quoted(node.table), _quoted(name)
-        row[0] = name.encode()
-        if row[1] is not None:
-            row[1] = row[1].replace(actual.encode(), logical.encode(), 1)
-    return result
-
-
-async def _create_database(session: Session, match: re.Match[str]) -> Result:
-    name = _database(session, _unquoted(list(match.groups()[:2]))).name
-    text = f"CREATE DATABASE {_quoted(name)}".replace("'", "''")
-    return await ask(session, f"SELECT '{name}' AS `Database`, '{text}' AS `Create Database`")
+    place = place_of(session, [*names, None, None])
+    return await place.ask(session, f"DESCRIBE {place.actual} {checked_column(rest)}")
 
 
 async def _index(session: Session, match: re.Match[str]) -> Result:
     *names, rest = match.groups()
-    name, node = _table(session, names)
-    result = await ask(session, f"SHOW INDEX FROM {_quoted(node.table)} {checked(rest)}", node.data_source)
+    place = place_of(session, names)
+    result = await place.ask(session, f"SHOW INDEX FROM {place.actual}")
     for row in result.rows:
-        row[0] = name.encode()
-    return result
+        row[0] = place.table.encode(codec(session), "replace")
+    return await chosen(session, result, rest)
+
+
+async def _create_table(session: Session, match: re.Match[str]) -> Result:
+    what, *names = match.groups()[:5]
+    return await create_table(session, place_of(session, [*names, None, None]), what)
+
+
+async def _create_database(session: Session, match: re.Match[str]) -> Result:
+    return await create_database(session, database_of(session, unquoted([match[2], match[3]])), match[1] or "")
+
+
+async def _create_program(session: Session, match: re.Match[str]) -> Result:
+    what, *names, _ = match.groups()
+    one, other = unquoted(names[0:2]), unquoted(names[2:4])
+    database = database_of(session, one if other else None)
+    return await create_program(session, database, what, other or one or "")
 
 
 async def _processlist(session: Session, match: re.Match[str]) -> Result:
@@ -128,80 +131,18 @@ async def _processlist(session: Session, match: re.Match[str]) -> Result:
 
 
 async def _grants(session: Session, match: re.Match[str]) -> Result:
-    if not _OWN.fullmatch(match[1]):
-        raise NotSupported("SHOW GRANTS of another user", "see the users in mesh.yaml")
+    own = _OWN.fullmatch(match[1])
     user = session.user
-    privileges = "SELECT" if user.read_only else "SELECT, INSERT, UPDATE, DELETE"
-    if "ddl" in user.grants and not user.read_only:
-        privileges += ", CREATE, ALTER, DROP, INDEX"
+    if own is None or own[2] not in (None, user.name):
+        raise NotSupported("SHOW GRANTS of another user", "see the users in mesh.yaml")
     scopes = ["*.*"] if user.databases is None else [f"`{name}`.*" for name in sorted(user.databases)]
-    rows: list[list[str | None]] = [[f"GRANT {privileges} ON {scope} TO `{user.name}`@`%`"] for scope in scopes]
-    return await _select(session, f"Grants for {user.name}@%", rows, [], "")
-
-
-async def _select(session: Session, first: str, rows: list[list[str | None]], others: list[str], rest: str) -> Result:
-    """Rows the mesh knows, through a server's LIKE and WHERE. ``rows`` may have more columns than are shown."""
-    like = LIKE.match(rest)
-    label = f"{first} ({like[1][1:-1]})" if like else first
-    names = [first, *others]
-    width = max([len(names), *(len(row) for row in rows)])
-    inner = [*names, *(f"hidden {n}" for n in range(width - len(names)))]
-    selects = [_row(inner, [None] * width) + " LIMIT 0", *(_row(inner, row) for row in rows)]
-    shown = ", ".join(f"{_quoted(name)} AS {_quoted(label if name == first else name)}" for name in names)
-    condition = f"WHERE {_quoted(first)} LIKE {like[1]}" if like else checked(rest)
-    union = " UNION ALL ".join(f"({select})" for select in selects)
-    return await ask(session, f"SELECT {shown} FROM ({union}) AS known {condition}")
-
-
-def _row(names: list[str], values: list[str | None]) -> str:
-    items = zip(values, names, strict=True)
-    return "SELECT " + ", ".join(f"{_literal(value)} AS {_quoted(name)}" for value, name in items)
-
-
-def _table(session: Session, groups: list[str | None]) -> tuple[str, DataNode]:
-    """Logical name and first data node of ``[db.]t [FROM db]``: three pairs of name groups."""
-    one, other, origin = _unquoted(groups[0:2]), _unquoted(groups[2:4]), _unquoted(groups[4:6])
-    name = other or one or ""
-    database = _database(session, origin or (one if other else None))
-    rule = database.table(name)
-    if rule is None:
-        raise UnknownTable(database.name, name)
-    return name, rule.nodes[0]
-
-
-def _database(session: Session, name: str | None) -> LogicalDatabase:
-    chosen = name or session.database
-    if chosen is None:
-        raise NoDatabase()
-    if not session.user.may_use(chosen):
-        raise AccessDenied(f"Access denied for user {session.account} to database '{chosen}'")
-    database = session.rules.databases.get(chosen)
-    if database is None:
-        raise UnknownDatabase(chosen)
-    return database
-
-
-def _unquoted(groups: list[str | None]) -> str | None:
-    quoted, plain = groups
-    return quoted.replace("``", "`") if quoted else plain
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
-
-
-def _literal(value: str | None) -> str:
-    if value is None:
-        return "NULL"
-    escaped = value.replace("\\", "\\\\").replace("'", "''")
-    return f"'{escaped}'"
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "surrogateescape")
+    privileges = ", ".join(granted(user))
+    rows = [[f"GRANT {privileges} ON {scope} TO `{user.name}`@`%`"] for scope in scopes]
+    return table([f"Grants for {user.name}@%"], rows)
 
 
 Answer = Callable[["Session", re.Match[str]], Awaitable[Result]]
+Make = Callable[["Session", str, bool], Awaitable[Result]]
 
 
 def _form(pattern: str) -> re.Pattern[str]:
@@ -210,14 +151,20 @@ def _form(pattern: str) -> re.Pattern[str]:
 
 _FORMS: tuple[tuple[re.Pattern[str], Answer], ...] = (
     (_form(r"SHOW\s+(?:DATABASES|SCHEMAS)\b"), _databases),
-    (_form(rf"SHOW\s+(?:EXTENDED\s+)?(FULL\s+)?TABLES\b{_FROM}"), _tables),
+    (_form(rf"SHOW\s+(?:EXTENDED\s+)?(FULL\s+)?TABLES\b{_FROM}"), _listed("TABLES", show_lists.tables, labelled=True)),
+    (_form(rf"SHOW\s+()TABLE\s+STATUS\b{_FROM}"), _listed("TABLE STATUS", show_lists.table_status)),
+    (_form(rf"SHOW\s+(FULL\s+)?TRIGGERS\b{_FROM}"), _listed("TRIGGERS", show_lists.triggers, like=2)),
+    (_form(rf"SHOW\s+()EVENTS\b{_FROM}"), _listed("EVENTS", show_lists.events, like=1)),
+    (_form(rf"SHOW\s+()OPEN\s+TABLES\b{_FROM}"), _listed("OPEN TABLES", show_lists.open_tables, like=1)),
+    (_form(r"SHOW\s+(FUNCTION|PROCEDURE|PACKAGE\s+BODY|PACKAGE)\s+STATUS\b"), _programs),
     (
         _form(rf"SHOW\s+(?:EXTENDED\s+)?(FULL\s+)?(?:COLUMNS|FIELDS)\s+(?:FROM|IN)\s+{_TABLE}{_FROM}"),
         _columns,
     ),
-    (_form(rf"SHOW\s+(?:INDEX|INDEXES|KEYS)\s+(?:FROM|IN)\s+{_TABLE}{_FROM}"), _index),
-    (_form(rf"SHOW\s+CREATE\s+TABLE\s+{_TABLE}"), _create_table),
-    (_form(rf"SHOW\s+CREATE\s+(?:DATABASE|SCHEMA)\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}"), _create_database),
+    (_form(rf"SHOW\s+(?:EXTENDED\s+)?(?:INDEX|INDEXES|KEYS)\s+(?:FROM|IN)\s+{_TABLE}{_FROM}"), _index),
+    (_form(rf"SHOW\s+CREATE\s+(TABLE|VIEW)\s+{_TABLE}"), _create_table),
+    (_form(rf"SHOW\s+CREATE\s+(?:DATABASE|SCHEMA)\s+(IF\s+NOT\s+EXISTS\s+)?{_NAME}"), _create_database),
+    (_form(rf"SHOW\s+CREATE\s+(FUNCTION|PROCEDURE|TRIGGER|EVENT)\s+{_TABLE}"), _create_program),
     (_form(r"SHOW\s+(FULL\s+)?PROCESSLIST\b"), _processlist),
     (_form(r"SHOW\s+GRANTS\b"), _grants),
     (_form(rf"(?:DESCRIBE|DESC|EXPLAIN)\s+{_TABLE}"), _describe),

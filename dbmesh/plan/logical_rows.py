@@ -16,7 +16,7 @@ from dbmesh.rewrite import quoted
 _INTEGERS = frozenset({FieldType.TINY, FieldType.SHORT, FieldType.INT24, FieldType.LONG, FieldType.LONGLONG})
 _TEMPORAL = frozenset({FieldType.DATETIME, FieldType.TIMESTAMP})
 _NUMBERS = frozenset({FieldType.DECIMAL, FieldType.NEWDECIMAL, FieldType.DOUBLE, FieldType.FLOAT})
-_DERIVED = ("_ibfk_", "_chk_")  # between the table's name and a number: constraints that nobody named
+DERIVED = ("_ibfk_", "_chk_")  # between the table's name and a number: constraints that nobody named
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def no_rows(name: str, columns: Sequence[str]) -> str:
 def shipped(columns: Sequence[ColumnDefinition], rows: Sequence[Sequence[bytes | None]], maria: bool) -> str:
     """Rows of another server, in utf8mb4, as VALUES of the types of ``columns``."""
     row = "(" if maria else "ROW("
-    return "VALUES " + ", ".join(row + ", ".join(map(_literal, columns, values)) + ")" for values in rows)
+    return "VALUES " + ", ".join(row + ", ".join(map(literal, columns, values)) + ")" for values in rows)
 
 
 def text(value: str) -> str:
@@ -148,13 +148,14 @@ def _translated(share: Share, column: str) -> str:
 def _constraint(share: Share, column: str) -> str:
     cases = []
     for actual, logical in _renamed(share):
-        for middle in _DERIVED:
+        for middle in DERIVED:
             begins = f"LEFT({column}, {len(actual + middle)}) = {text(actual + middle)}"
             cases.append(f"WHEN {begins} THEN LEFT(CONCAT({text(logical)}, SUBSTR({column}, {len(actual) + 1})), 64)")
     return f"IFNULL(CASE {' '.join(cases)} ELSE {column} END, {column})" if cases else column
 
 
-def _literal(column: ColumnDefinition, value: bytes | None) -> str:
+def literal(column: ColumnDefinition, value: bytes | None) -> str:
+    """``value``, in utf8mb4, as SQL of the column's type."""
     plain = None if value is None else value.decode("utf-8", "surrogateescape")
     if column.type in _INTEGERS:
         return f"CAST({plain or 'NULL'} AS {'UNSIGNED' if column.flags & FieldFlag.UNSIGNED else 'SIGNED'})"
