@@ -1,7 +1,7 @@
 # Everything runs in .venv, which each target makes first where it is missing. Only Python >= 3.11 and make are needed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv fmt lint types arch unit check test demo bench clean
+.PHONY: help venv fmt lint types arch unit check test test-mysql demo bench clean
 
 # The same answers whatever the machine's locale is.
 export PYTHONUTF8 := 1
@@ -9,10 +9,11 @@ unexport PYTHONPATH PYTHONHOME
 
 BIN := .venv/bin
 STAMP := .venv/ready
+SERVER_TESTS := tests/integration tests/differential tests/crash
 PURE_TESTS := $(wildcard tests/unit tests/cases tests/wire)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 venv: $(STAMP) ## the virtual environment in .venv
 
@@ -41,6 +42,9 @@ check: lint types arch unit ## the quick part: lint, types, arch, unit
 
 test: lint types arch ## the whole suite, real MariaDB servers included
 	@$(BIN)/python -m pytest
+
+test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
+	@DBMESH_SERVER=mysql $(BIN)/python -m pytest $(SERVER_TESTS)
 
 demo: $(STAMP) ## an online shop on real sharded servers, shown and verified step by step
 	@$(BIN)/python -m dbmesh demo

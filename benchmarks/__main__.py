@@ -14,7 +14,8 @@ from rich.table import Table
 
 from benchmarks.point_select import HAPROXIES, Comparison, compare
 from benchmarks.scatter import ROWS, SQL, measure
-from dbmesh.sandbox.install import InstallError, ensure_packages
+from dbmesh.sandbox.apt import InstallError
+from dbmesh.sandbox.install import ensure_packages
 
 MIB = 1024 * 1024
 PROGRAMS = {"sysbench": "sysbench", "haproxy": "haproxy"}

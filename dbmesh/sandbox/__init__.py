@@ -7,9 +7,10 @@
 Whatever happens to the process that holds the sandbox, kill -9 included, its servers end and its folder goes.
 """
 
+from dbmesh.sandbox.apt import InstallError
 from dbmesh.sandbox.binaries import Binaries, find_server
 from dbmesh.sandbox.endpoint import Account
-from dbmesh.sandbox.install import InstallError, ensure_server
+from dbmesh.sandbox.install import ensure_server
 from dbmesh.sandbox.mesh import Mesh
 from dbmesh.sandbox.process import ServerError
 from dbmesh.sandbox.sandbox import Sandbox

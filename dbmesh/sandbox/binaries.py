@@ -9,17 +9,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CHOICE = "DBMESH_SERVER"  # environment variable: "mariadb", "mysql", or the path of a server program
 _NAMES = ("mariadbd", "mysqld")
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin", "/opt/mysql/bin")
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """One installation: the server program, its basedir, and what its processes need in their environment."""
+    """One installation: the server program, its basedir, and what its processes need in their environment.
+
+    ``loader``: the dynamic loader with its options, where programs were unpacked with a C library of their own.
+    """
 
     server: Path
     basedir: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    loader: tuple[str, ...] = ()
 
     @property
     def install_db(self) -> Path | None:
@@ -28,8 +33,20 @@ class Binaries:
         return script if script.exists() else None
 
     @property
+    def is_mysql(self) -> bool:
+        """Whether it is MySQL itself, not MariaDB."""
+        return self.install_db is None
+
+    @property
+    def start(self) -> list[str]:
+        """The command line's beginning that starts the server."""
+        return [*self.loader, str(self.server)]
+
+    @property
     def client(self) -> str:
         """The command line's beginning, for a shell, that starts the client program ``mariadb`` or ``mysql``."""
+        if self.loader:
+            return shlex.join([*self.loader, str(self.basedir / "bin" / "mysql")])
         for name in ("mariadb", "mysql"):
             if shutil.which(name):
                 return name
@@ -51,9 +68,14 @@ def find_server() -> Binaries | None:
     folders = [*os.get_exec_path(), *_SYSTEM_FOLDERS]
     for name in _NAMES:
         if found := shutil.which(name, path=os.pathsep.join(folders)):
-            server = Path(found).resolve()
-            return Binaries(server, _basedir(server))
+            return at_path(Path(found))
     return find_unpacked(cache_folder() / "debian")
+
+
+def at_path(server: Path) -> Binaries:
+    """The installation that a server program belongs to."""
+    server = server.resolve()
+    return Binaries(server, _basedir(server))
 
 
 def find_unpacked(root: Path) -> Binaries | None:

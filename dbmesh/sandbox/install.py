@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from dbmesh.sandbox.binaries import Binaries, cache_folder, find_server
+from dbmesh.sandbox.apt import InstallError, Say, apt, checked, private_lists, unpack
+from dbmesh.sandbox.binaries import CHOICE, Binaries, at_path, cache_folder, find_server
+from dbmesh.sandbox.mysql import ensure_mysql
 
 SERVER_PACKAGES = ("mariadb-server-core", "mariadb-client-core")
-Say = Callable[[str], None]
-
-
-class InstallError(Exception):
-    """A program is missing and could not be installed; the message says what to do by hand."""
 
 
 def ensure_server(say: Say = print) -> Binaries:
-    """The server program of this machine, installed first where there is none."""
+    """The server program that DBMESH_SERVER names, or this machine's MariaDB; fetched first where there is none."""
+    choice = os.environ.get(CHOICE) or "mariadb"
+    if choice == "mysql":
+        return ensure_mysql(say)
+    if choice != "mariadb":
+        if not os.access(choice, os.X_OK):
+            raise InstallError(f"{CHOICE} is '{choice}': say mariadb, mysql, or the path of a server program")
+        return at_path(Path(choice))
+    return _ensure_mariadb(say)
+
+
+def _ensure_mariadb(say: Say) -> Binaries:
     if found := find_server():
         return found
     ensure_packages("MariaDB server", SERVER_PACKAGES, say)
@@ -50,52 +57,30 @@ def ensure_packages(what: str, packages: Sequence[str], say: Say = print) -> Non
 
 def _install(packages: Sequence[str]) -> None:
     command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
-    if _apt([*command, *packages]).returncode != 0:
+    if apt([*command, *packages]).returncode != 0:
         # No package lists yet, or lists so old that their files are gone. A source that fails to update does
         # not matter as long as the packages can be had.
-        _apt(["apt-get", "update", "-q"])
-        _checked([*command, *packages])
+        apt(["apt-get", "update", "-q"])
+        checked([*command, *packages])
 
 
 def _unpack(packages: Sequence[str], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dbmesh-apt-") as folder:
-        options = _private_lists(Path(folder))
+        options = private_lists(Path(folder))
         missing = _missing(packages, ())
-        fetched = missing and _apt(["apt-get", "download", *missing], cwd=folder).returncode == 0
+        fetched = missing and apt(["apt-get", "download", *missing], cwd=folder).returncode == 0
         if not fetched:
-            _apt(["apt-get", "update", "-q", *options])
+            apt(["apt-get", "update", "-q", *options])
             missing = _missing(packages, options)
-            _checked(["apt-get", "download", *options, *(missing or packages)], cwd=folder)
-        for archive in sorted(Path(folder).glob("*.deb")):
-            _checked(["dpkg-deb", "-x", str(archive), str(target)])
+            checked(["apt-get", "download", *options, *(missing or packages)], cwd=folder)
+        unpack(Path(folder), target)
 
 
 def _missing(packages: Sequence[str], options: Sequence[str]) -> list[str]:
     """The packages and their dependencies that this machine does not have; empty when apt cannot say."""
-    simulated = _apt(["apt-get", "install", "-s", "-q", "--no-install-recommends", *options, *packages])
+    simulated = apt(["apt-get", "install", "-s", "-q", "--no-install-recommends", *options, *packages])
     if simulated.returncode != 0:
         return []
     lines = simulated.stdout.splitlines()
     return [line.split()[1] for line in lines if line.startswith("Inst ")]
-
-
-def _private_lists(folder: Path) -> list[str]:
-    """Options with which apt-get keeps its lists in a folder of ours, as only root may write the system's."""
-    for part in ("lists/partial", "cache/archives/partial"):
-        (folder / part).mkdir(parents=True)
-    return ["-o", f"Dir::State::lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache"]
-
-
-def _apt(command: Sequence[str], cwd: str | None = None) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-
-
-def _checked(command: Sequence[str], cwd: str | None = None) -> None:
-    done = _apt(command, cwd)
-    if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
-        raise InstallError(f"'{' '.join(command)}' failed with code {done.returncode}: {' '.join(last)}")

@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dbmesh.sandbox.apt import Say
 from dbmesh.sandbox.binaries import Binaries
 from dbmesh.sandbox.endpoint import Account
-from dbmesh.sandbox.install import Say, ensure_server
+from dbmesh.sandbox.install import ensure_server
 from dbmesh.sandbox.process import ServerError
-from dbmesh.sandbox.server import SERVER_OPTIONS, Server
+from dbmesh.sandbox.server import Server, server_options
 
 DEFAULT_ACCOUNT = Account("dbmesh", "sandbox-secret")
 _LONGEST_SOCKET_FOLDER = 60  # sockaddr_un holds 107 bytes; a folder below ours and a name must fit
@@ -107,8 +108,8 @@ def _initialise(binaries: Binaries, data: Path) -> None:
             "--auth-root-authentication-method=normal",
         ]
     else:
-        script = [str(binaries.server), "--no-defaults", "--initialize-insecure"]
-    options = [option for option in SERVER_OPTIONS if not option.startswith("--innodb-buffer-pool-")]
+        script = [*binaries.start, "--no-defaults", "--initialize-insecure"]
+    options = [option for option in server_options(binaries) if not option.startswith("--innodb-buffer-pool-")]
     command = [*script, *as_root, f"--basedir={binaries.basedir}", f"--datadir={data}", *options]
     done = subprocess.run(
         command,

@@ -20,12 +20,24 @@ SERVER_OPTIONS = (
     "--innodb-flush-log-at-trx-commit=1",
     "--innodb-buffer-pool-dump-at-shutdown=OFF",
     "--innodb-buffer-pool-load-at-startup=OFF",
-    "--performance-schema=OFF",
     "--character-set-server=utf8mb4",
-    "--collation-server=utf8mb4_general_ci",
     "--default-time-zone=+00:00",
     "--max-connections=400",
 )
+MARIADB_OPTIONS = ("--performance-schema=OFF", "--collation-server=utf8mb4_general_ci")
+# MySQL keeps its own default collation, which it also takes for SET NAMES, and its performance_schema, which alone
+# knows who waits for whose lock.
+MYSQL_OPTIONS = (
+    "--skip-log-bin",
+    "--mysqlx=OFF",
+    "--secure-file-priv=",
+    "--innodb-redo-log-capacity=64M",
+)
+
+
+def server_options(binaries: Binaries) -> tuple[str, ...]:
+    """What every server of the sandbox is started with."""
+    return SERVER_OPTIONS + (MYSQL_OPTIONS if binaries.is_mysql else MARIADB_OPTIONS)
 
 
 class Server(Endpoint):
@@ -59,7 +71,7 @@ class Server(Endpoint):
     def _command(self) -> list[str]:
         as_root = ["--user=root"] if os.geteuid() == 0 else []
         return [
-            str(self._binaries.server),
+            *self._binaries.start,
             "--no-defaults",
             *as_root,
             f"--basedir={self._binaries.basedir}",
@@ -70,6 +82,6 @@ class Server(Endpoint):
             f"--bind-address={self.host}",
             f"--pid-file={self.folder / 'server.pid'}",
             f"--init-file={self.folder / 'accounts.sql'}",
-            *SERVER_OPTIONS,
+            *server_options(self._binaries),
             *self.options,
         ]

@@ -15,6 +15,7 @@ from dbmesh.errors import NotSupported
 from dbmesh.route.keys import NOTHING, UNKNOWN, key_bound, key_value, stored_value
 from dbmesh.sandbox import Server
 from dbmesh.schema import Column
+from tests.flavour import MYSQL
 
 NUMBERS = [
     "0", "1", "5", "-5", "-0", "007", "127", "128", "300", "-129", "65536", "9007199254740991", "9007199254740992",
@@ -61,21 +62,34 @@ COLUMNS = {
     "varchar_required": "VARCHAR(6) COLLATE utf8mb4_general_ci NOT NULL",
     "varchar_unicode_ci": "VARCHAR(6) COLLATE utf8mb4_unicode_ci",
     "varchar_520_ci": "VARCHAR(6) COLLATE utf8mb4_unicode_520_ci",
-    "varchar_1400_ai_ci": "VARCHAR(6) COLLATE utf8mb4_uca1400_ai_ci",
-    "varchar_1400_nopad": "VARCHAR(6) COLLATE utf8mb4_uca1400_nopad_as_ci",
-    "varchar_1400_as_cs": "VARCHAR(6) COLLATE utf8mb4_uca1400_as_cs",
     "varchar_latin1": "VARCHAR(6) CHARACTER SET latin1 COLLATE latin1_swedish_ci",
     "varchar_latin1_bin": "VARCHAR(6) CHARACTER SET latin1 COLLATE latin1_bin",
     "varchar_gbk_bin": "VARCHAR(6) CHARACTER SET gbk COLLATE gbk_bin",
     "varchar_bin": "VARCHAR(6) COLLATE utf8mb4_bin",
-    "varchar_nopad_bin": "VARCHAR(6) COLLATE utf8mb4_nopad_bin",
     "char_ci": "CHAR(6) COLLATE utf8mb4_general_ci",
     "char_bin": "CHAR(6) COLLATE utf8mb4_bin",
-    "char_nopad": "CHAR(6) COLLATE utf8mb4_nopad_bin",
     "binary": "BINARY(4)",
     "binary_required": "BINARY(4) NOT NULL",
     "varbinary": "VARBINARY(6)",
 }
+COLUMNS |= (
+    {
+        "varchar_0900_ai_ci": "VARCHAR(6) COLLATE utf8mb4_0900_ai_ci",
+        "varchar_0900_as_ci": "VARCHAR(6) COLLATE utf8mb4_0900_as_ci",
+        "varchar_0900_as_cs": "VARCHAR(6) COLLATE utf8mb4_0900_as_cs",
+        "varchar_0900_bin": "VARCHAR(6) COLLATE utf8mb4_0900_bin",
+        "char_0900_bin": "CHAR(6) COLLATE utf8mb4_0900_bin",
+        "char_0900_ai_ci": "CHAR(6) COLLATE utf8mb4_0900_ai_ci",
+    }
+    if MYSQL
+    else {
+        "varchar_1400_ai_ci": "VARCHAR(6) COLLATE utf8mb4_uca1400_ai_ci",
+        "varchar_1400_nopad": "VARCHAR(6) COLLATE utf8mb4_uca1400_nopad_as_ci",
+        "varchar_1400_as_cs": "VARCHAR(6) COLLATE utf8mb4_uca1400_as_cs",
+        "varchar_nopad_bin": "VARCHAR(6) COLLATE utf8mb4_nopad_bin",
+        "char_nopad": "CHAR(6) COLLATE utf8mb4_nopad_bin",
+    }
+)
 MODES = ("STRICT_TRANS_TABLES", "")
 
 
@@ -165,7 +179,8 @@ def bench(plain_server: Server) -> Iterator[Bench]:
 @pytest.mark.parametrize("name", COLUMNS)
 def test_no_row_is_missed_by_any_literal(bench: Bench, name: str, mode: str) -> None:
     literals = [*NUMBERS, *STRINGS]
-    bench.rows(f"CREATE OR REPLACE TABLE `{name}` (id INT AUTO_INCREMENT PRIMARY KEY, k {COLUMNS[name]})")
+    bench.rows(f"DROP TABLE IF EXISTS `{name}`")
+    bench.rows(f"CREATE TABLE `{name}` (id INT AUTO_INCREMENT PRIMARY KEY, k {COLUMNS[name]})")
     column = bench.column(name)
     stored = bench.store(name, column, literals, mode)
     assert stored

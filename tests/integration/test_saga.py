@@ -241,7 +241,7 @@ async def test_another_transaction_waits_for_a_locked_row_and_gets_1205(world: W
 
 
 async def test_the_unique_value_of_a_deleted_row_stays_taken_until_the_end(world: World) -> None:
-    """C06, inside the mesh; 'ANN ' is the same key as 'Ann' in this collation."""
+    """C06, inside the mesh; 'ANN' is the same key as 'Ann' in this collation."""
     proxy = await world.proxy()
     before = world.dump()
     saga, second = world.saga(proxy), world.saga(proxy)
@@ -250,7 +250,7 @@ async def test_the_unique_value_of_a_deleted_row_stays_taken_until_the_end(world
         await run(
             second,
             world.client(),
-            insert("ds_0", "account", ("id", "owner", "balance"), ("9", "'ANN '", "1")),
+            insert("ds_0", "account", ("id", "owner", "balance"), ("9", "'ANN'", "1")),
             lock_wait=0.2,
         )
     await saga.rollback()

@@ -348,7 +348,8 @@ async def test_without_the_right_to_create_a_schema_the_tables_are_among_the_app
     for number, server in enumerate(servers):
         server.script(
             [
-                "CREATE OR REPLACE USER guest IDENTIFIED BY 'sandbox-secret'",
+                "DROP USER IF EXISTS guest",
+                "CREATE USER guest IDENTIFIED BY 'sandbox-secret'",
                 f"GRANT ALL ON guest_{number}.* TO guest",
             ]
         )

@@ -20,7 +20,8 @@ def elsewhere(town: Town) -> None:
     town.servers[0].script(
         [
             "CREATE DATABASE IF NOT EXISTS elsewhere",
-            "CREATE OR REPLACE TABLE elsewhere.secret (word VARCHAR(20))",
+            "DROP TABLE IF EXISTS elsewhere.secret",
+            "CREATE TABLE elsewhere.secret (word VARCHAR(20))",
             "INSERT INTO elsewhere.secret VALUES ('s3cret')",
         ]
     )

@@ -35,7 +35,7 @@ def scripts() -> dict[str, list[str]]:
 
 @pytest.fixture
 def plain(plain_server: Server) -> Iterator[Connection[Any]]:
-    plain_server.script(["CREATE OR REPLACE DATABASE town"])
+    plain_server.script(["DROP DATABASE IF EXISTS town", "CREATE DATABASE town"])
     plain_server.script([f"CREATE TABLE {name} {columns}" for name, columns in TABLES.items()], "town")
     with closing(plain_server.connection("town", autocommit=True)) as connection:
         yield connection

@@ -11,11 +11,11 @@ from pathlib import Path
 import pymysql
 
 from dbmesh.rules.mistakes import RuleErrors
+from dbmesh.sandbox.apt import InstallError
 from dbmesh.sandbox.demo import reading, sagas, writing
 from dbmesh.sandbox.demo.narrator import Mismatch, Narrator
 from dbmesh.sandbox.demo.shop import DATABASE
 from dbmesh.sandbox.demo.stage import APPLICATION, Stage, stage
-from dbmesh.sandbox.install import InstallError
 from dbmesh.sandbox.process import ServerError
 
 STEPS: tuple[Callable[[Stage], None], ...] = (

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dbmesh.sandbox.install import InstallError, ensure_packages
+from dbmesh.sandbox.apt import InstallError
+from dbmesh.sandbox.install import ensure_packages
 
 
 def test_a_system_without_apt_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
