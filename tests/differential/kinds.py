@@ -6,6 +6,7 @@ import random
 
 from dbmesh.schema import Column
 from tests.differential.table import Table
+from tests.flavour import MYSQL
 
 # type -> values as SQL text; NULLs are mixed in
 TYPES: dict[str, tuple[str, ...]] = {
@@ -47,24 +48,41 @@ TYPES: dict[str, tuple[str, ...]] = {
     "ENUM('z','m','a','M2')": ("'z'", "'m'", "'a'", "'M2'"),
     "SET('z','m','a')": ("''", "'z'", "'m'", "'z,a'", "'m,a'", "'z,m,a'"),
     "JSON": ("'{}'", "'[1, 2]'", "'\"a\"'", "'1'"),
-    "INET6": ("'::1'", "'::2'", "'ffff::'", "'::10.0.0.1'", "'9::'"),
-    "UUID": ("'123e4567-e89b-12d3-a456-426655440000'", "'00000000-0000-0000-0000-000000000001'"),
     "POINT": ("POINT(1, 2)", "POINT(0, 0)", "POINT(-1, 5)"),
 }
+TYPES |= (
+    {"VECTOR(2)": ("STRING_TO_VECTOR('[1,2]')", "STRING_TO_VECTOR('[0,0]')", "STRING_TO_VECTOR('[-1,5.5]')")}
+    if MYSQL
+    else {
+        "INET6": ("'::1'", "'::2'", "'ffff::'", "'::10.0.0.1'", "'9::'"),
+        "UUID": ("'123e4567-e89b-12d3-a456-426655440000'", "'00000000-0000-0000-0000-000000000001'"),
+    }
+)
 
 COLLATIONS = (
-    "utf8mb4_general_ci", "utf8mb4_bin", "utf8mb4_unicode_ci", "utf8mb4_unicode_520_ci", "utf8mb4_nopad_bin",
-    "utf8mb4_general_nopad_ci", "utf8mb4_unicode_nopad_ci", "utf8mb4_german2_ci", "utf8mb4_swedish_ci",
-    "utf8mb4_turkish_ci", "utf8mb4_czech_ci", "utf8mb4_uca1400_ai_ci", "utf8mb4_uca1400_as_ci",
-    "utf8mb4_uca1400_as_cs", "utf8mb4_uca1400_nopad_as_cs", "utf8mb4_uca1400_nopad_ai_ci", "utf8mb4_thai_520_w2",
-    "utf8mb3_general_ci", "utf8mb3_bin", "latin1_swedish_ci", "latin1_bin", "latin1_german2_ci", "latin1_general_cs",
-    "ascii_general_ci", "ascii_bin", "gbk_chinese_ci", "gbk_bin", "big5_chinese_ci", "sjis_japanese_ci",
-    "cp1250_czech_cs", "ucs2_general_ci", "utf16_unicode_ci", "utf32_general_ci", "cp1251_general_ci",
+    "utf8mb4_general_ci", "utf8mb4_bin", "utf8mb4_unicode_ci", "utf8mb4_unicode_520_ci", "utf8mb4_german2_ci",
+    "utf8mb4_swedish_ci", "utf8mb4_turkish_ci", "utf8mb4_czech_ci", "utf8mb3_general_ci", "utf8mb3_bin",
+    "latin1_swedish_ci", "latin1_bin", "latin1_german2_ci", "latin1_general_cs", "ascii_general_ci", "ascii_bin",
+    "gbk_chinese_ci", "gbk_bin", "big5_chinese_ci", "sjis_japanese_ci", "cp1250_czech_cs", "ucs2_general_ci",
+    "utf16_unicode_ci", "utf32_general_ci", "cp1251_general_ci",
+)  # fmt: skip
+COLLATIONS += (
+    (
+        "utf8mb4_0900_ai_ci", "utf8mb4_0900_as_ci", "utf8mb4_0900_as_cs", "utf8mb4_0900_bin",
+        "utf8mb4_de_pb_0900_ai_ci", "utf8mb4_es_0900_as_cs", "utf8mb4_ja_0900_as_cs_ks", "utf8mb4_zh_0900_as_cs", "gb18030_chinese_ci",
+    )
+    if MYSQL
+    else (
+        "utf8mb4_nopad_bin", "utf8mb4_general_nopad_ci", "utf8mb4_unicode_nopad_ci", "utf8mb4_uca1400_ai_ci",
+        "utf8mb4_uca1400_as_ci", "utf8mb4_uca1400_as_cs", "utf8mb4_uca1400_nopad_as_cs",
+        "utf8mb4_uca1400_nopad_ai_ci", "utf8mb4_thai_520_w2",
+    )
 )  # fmt: skip
 _ALPHABET = {
     "ascii": "aAbBzZ 01-_\t",
     "cp1251": "aAbB жЖ\t",
     "gbk": "aAbB 中文\t",
+    "gb18030": "aAbB 中文\t",
     "big5": "aAbB 中文\t",
     "sjis": "aAbB あ\t",
 }

@@ -97,7 +97,8 @@ def dump(server: Server, schema: str) -> dict[str, list[tuple[Any, ...]]]:
         found = {}
         for (table,) in cursor.fetchall():
             cursor.execute(
-                "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=%s AND TABLE_NAME=%s",
+                "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=%s AND TABLE_NAME=%s"
+                " ORDER BY ORDINAL_POSITION",
                 (schema, table),
             )
             parts = [_exact(f"`{name}`", kind) for name, kind in cursor.fetchall()]
