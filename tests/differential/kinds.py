@@ -69,7 +69,8 @@ COLLATIONS = (
 COLLATIONS += (
     (
         "utf8mb4_0900_ai_ci", "utf8mb4_0900_as_ci", "utf8mb4_0900_as_cs", "utf8mb4_0900_bin",
-        "utf8mb4_de_pb_0900_ai_ci", "utf8mb4_es_0900_as_cs", "utf8mb4_ja_0900_as_cs_ks", "utf8mb4_zh_0900_as_cs", "gb18030_chinese_ci",
+        "utf8mb4_de_pb_0900_ai_ci", "utf8mb4_es_0900_as_cs", "utf8mb4_ja_0900_as_cs_ks", "utf8mb4_zh_0900_as_cs",
+        "gb18030_chinese_ci",
     )
     if MYSQL
     else (
