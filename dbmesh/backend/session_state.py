@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from weakref import WeakValueDictionary
 
 DEFAULT_CHARSET = "utf8mb4"
 DEFAULT_COLLATION = "utf8mb4_general_ci"
@@ -20,7 +20,7 @@ _WITHOUT_MEANING = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class SessionState:
     """What a connection has to be told before a client's statement runs on it.
 
@@ -45,6 +45,11 @@ class SessionState:
         merged = {**dict(self.variables), **changes}
         kept = sorted((name, value) for name, value in merged.items() if value is not None)
         return interned(replace(self, variables=tuple(kept)))
+
+    def without_user_variables(self) -> SessionState:
+        """What is left when the client's own values are taken out."""
+        kept = tuple((name, value) for name, value in self.variables if not name.startswith("@"))
+        return interned(replace(self, variables=kept))
 
     @property
     def meaning(self) -> str:
@@ -94,10 +99,12 @@ def _assignments(before: Mapping[str, str], after: Mapping[str, str]) -> list[st
     return parts + [f"{'' if n.startswith('@') else 'SESSION '}{n} = {value}" for n, value in changed.items()]
 
 
-@lru_cache(maxsize=4096)
+_interned: WeakValueDictionary[tuple[object, ...], SessionState] = WeakValueDictionary()
+
+
 def interned(state: SessionState) -> SessionState:
-    """The one object of all equal states."""
-    return state
+    """The one object of all equal states that somebody still has."""
+    return _interned.setdefault((state.client, state.collation, state.results, state.variables), state)
 
 
 DEFAULT_STATE = interned(SessionState())

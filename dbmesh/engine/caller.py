@@ -19,6 +19,8 @@ class Outcome:
     """How a statement ended. ``rows``: the number of rows sent; None for a statement without a result set.
 
     ``relayed``: the client already has the whole answer, its last packet included; ``errno`` if that was an ERR.
+    ``variables``: user variables that it has set, as `SessionState` has them. ``found_rows``, ``set_last_insert_id``:
+    what FOUND_ROWS() and LAST_INSERT_ID() say now, where that is more than the answer itself tells.
     """
 
     rows: int | None = None
@@ -29,6 +31,9 @@ class Outcome:
     warning_rows: list[WarningRow] = field(default_factory=list)
     relayed: bool = False
     errno: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
+    found_rows: int | None = None
+    set_last_insert_id: int | None = None
 
 
 class Caller(Protocol):

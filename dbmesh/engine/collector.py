@@ -41,7 +41,10 @@ class Collector:
         self.answer.affected, self.answer.last_insert_id, self.answer.warnings = (
             ok.affected, ok.last_insert_id, ok.warnings,
         )  # fmt: skip
-        return outcome_of(self.answer, last_insert_id)
+        outcome = outcome_of(self.answer, last_insert_id)
+        if outcome.warnings:
+            outcome.warning_rows = (await connection.execute("SHOW WARNINGS")).rows
+        return outcome
 
     def columns(self, columns: Sequence[ColumnDefinition]) -> None:
         self.answer.columns = list(columns)

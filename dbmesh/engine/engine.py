@@ -16,6 +16,7 @@ from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.ddl import run_ddl
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lanes import MOST_WARNINGS, Lane
+from dbmesh.engine.leavings import read_back
 from dbmesh.engine.write import write
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.merge.spec import MergeSpec
@@ -57,12 +58,12 @@ async def _single(
         [connection] = await generation.lender.acquire([unit.data_source], caller.capabilities, caller.state)
         try:
             await connection.apply(caller.state)
-            return await caller.relay(connection, sql, bound.last_insert_id)
+            return await _relayed(connection, sql, bound, caller)
         finally:
             generation.lender.release(connection)
     await transaction.enlist([unit.data_source], caller.state)
     try:
-        outcome = await caller.relay(transaction.branches[unit.data_source], sql, bound.last_insert_id)
+        outcome = await _relayed(transaction.branches[unit.data_source], sql, bound, caller)
     except BackendError:
         await uninterrupted(transaction.settle([unit.data_source]))
         raise
@@ -75,6 +76,18 @@ async def _single(
         raise
     if outcome.errno:
         await uninterrupted(transaction.settle([unit.data_source]))
+    return outcome
+
+
+async def _relayed(connection: Connection, sql: bytes, bound: Bound, caller: Caller) -> Outcome:
+    if not bound.leaves:
+        return await caller.relay(connection, sql, bound.last_insert_id)
+    try:
+        outcome = await caller.relay(connection, sql, bound.last_insert_id)
+    except BaseException:
+        connection.poisoned = True  # it may have set some of the variables
+        raise
+    await read_back(connection, bound.leaves, outcome)
     return outcome
 
 

@@ -38,7 +38,8 @@ async def ask(session: Session, sql: str, data_source: str | None = None) -> Res
 async def try_state(session: Session, state: SessionState) -> None:
     """Let a server say whether a session may have that state. Raises its error. What was allowed once is not asked."""
     allowed = session.mesh.allowed_states
-    if state is session.state or state in allowed:
+    state = state.without_user_variables()
+    if state is session.state.without_user_variables() or state in allowed:
         return
     async with borrowed(session, state):
         if len(allowed) >= REMEMBERED_STATES:

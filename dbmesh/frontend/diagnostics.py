@@ -20,10 +20,12 @@ class Diagnostics:
     def remember(self, outcome: Outcome) -> None:
         """A statement has ended, well or with the error that a server has sent to the client itself."""
         self.warnings = outcome.warning_rows
+        if outcome.set_last_insert_id is not None:
+            self.last_insert_id = outcome.set_last_insert_id
         if outcome.errno:
             self.row_count = -1
         elif outcome.rows is not None:
-            self.found_rows = outcome.rows
+            self.found_rows = outcome.rows if outcome.found_rows is None else outcome.found_rows
             self.row_count = -1
         else:
             self.row_count = outcome.affected

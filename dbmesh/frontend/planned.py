@@ -108,13 +108,27 @@ async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:
 
 async def collect(session: Session, text: str, state: SessionState) -> Result:
     """The first rows of a SELECT of the client's, two at most; ``state``: what its backends must have."""
+    return (await collected(session, text, state))[0]
+
+
+async def collected(session: Session, text: str, state: SessionState) -> tuple[Result, Outcome]:
+    """The same, and how it ended."""
     plan, shape = await plan_of(session, text)
     collector = Collector(state, session.capabilities)
-    await _execute(session, plan, await bind(session, plan, shape), collector)
-    return collector.answer
+    outcome = await _execute(session, plan, await bind(session, plan, shape), collector)
+    if outcome.set_last_insert_id is not None:
+        session.diagnostics.last_insert_id = outcome.set_last_insert_id
+    return collector.answer, outcome
 
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
+    outcome = await _pinned(session, plan, bound, caller)
+    if outcome.variables:
+        session.settings = session.settings.carry_all(outcome.variables)
+    return outcome
+
+
+async def _pinned(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     if plan.named_locks:
         return await session.pins.run_locks(bound, caller, engine.run)
     if not plan.keeps and plan.kind not in _DROPS:

@@ -30,7 +30,7 @@ from dbmesh.errors import (
     UnknownCommand,
     UnknownDatabase,
 )
-from dbmesh.frontend import planned
+from dbmesh.frontend import planned, select_into
 from dbmesh.frontend.answers import Answers, warnings_of
 from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
@@ -270,7 +270,8 @@ class Session:
         if statement is not None:
             await statement(self, text)
         else:
-            await planned.run(self, text)
+            into = select_into.into_variables(text)
+            await (planned.run(self, text) if into is None else select_into.run(self, into))
 
     async def _init_db(self, name: bytes) -> None:
         self.use(name.decode(self._encoding, "surrogateescape"))

@@ -7,7 +7,7 @@ session later gets the same (`backend.session_state`).
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -15,11 +15,10 @@ from dbmesh.backend.session_state import SessionState
 from dbmesh.errors import BackendError, NotSupported, ParseError, SpecificAccessDenied
 from dbmesh.frontend.asks import ask, default_collation, try_state
 from dbmesh.frontend.planned import collect
-from dbmesh.protocol import ColumnDefinition
-from dbmesh.protocol.charset import COLLATIONS, charset_of, python_codec
-from dbmesh.protocol.constants import FieldType
+from dbmesh.protocol.charset import charset_of, python_codec
+from dbmesh.protocol.literals import literal_of, typed_literal
 from dbmesh.rules.model import TransactionMode
-from dbmesh.sql.assignments import Assignment, Scope, parse_set
+from dbmesh.sql.assignments import Assignment, Scope, parse_set, user_variable
 from dbmesh.sql.layout import closing
 from dbmesh.sql.tokens import TokenKind, tokens
 
@@ -32,6 +31,8 @@ _PRIVILEGED = frozenset(
      "sql_log_off", "sql_require_primary_key", "skip_replication", "skip_parallel_replication"}
 )  # fmt: skip
 _PER_CONNECTION = frozenset({"insert_id", "rand_seed1", "rand_seed2", "default_master_connection"})
+MOST_VARIABLES = 1000  # user variables of one session
+MOST_BYTES = 1 << 20  # of their names and literals
 _MUST_BE = {
     "sql_auto_is_null": ("0", "off", "default", "false"),
     "completion_type": ("0", "no_chain", "default"),
@@ -47,16 +48,6 @@ _CLAUSES = frozenset(
     {"FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "INTO", "UNION", "EXCEPT", "INTERSECT", "FOR", "LOCK", "AS",
      "WINDOW", "PROCEDURE"}
 )  # fmt: skip
-_NUMBERS = frozenset(
-    {FieldType.TINY, FieldType.SHORT, FieldType.LONG, FieldType.LONGLONG, FieldType.INT24, FieldType.FLOAT,
-     FieldType.DOUBLE, FieldType.DECIMAL, FieldType.NEWDECIMAL, FieldType.YEAR}
-)  # fmt: skip
-
-_BYTES = frozenset(
-    {FieldType.VARCHAR, FieldType.VAR_STRING, FieldType.STRING, FieldType.BLOB, FieldType.TINY_BLOB,
-     FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB, FieldType.BIT, FieldType.GEOMETRY}
-)  # fmt: skip
-BINARY_CHARSET = 63
 
 
 async def set_statement(session: Session, text: str) -> None:
@@ -95,7 +86,19 @@ class Settings:
 
     def carry(self, name: str, literal: str | None) -> Settings:
         """Have a variable on every backend; None: as the server has it. User variables begin with '@'."""
-        return replace(self, state=self.state.with_variables({name: literal}))
+        return self.carry_all({name: literal})
+
+    def carry_all(self, changes: Mapping[str, str | None]) -> Settings:
+        """The same for several. Raises NotSupported for more user variables than a session may have."""
+        state = self.state.with_variables(changes)
+        if any(name.startswith("@") for name in changes):
+            own = [len(name) + len(value) for name, value in state.variables if name.startswith("@")]
+            if len(own) > MOST_VARIABLES or sum(own) > MOST_BYTES:
+                raise NotSupported(
+                    f"more than {MOST_VARIABLES} user variables, or {MOST_BYTES >> 10} KiB in them, in one session",
+                    "set those to NULL that are not needed any more, or keep the values in a table",
+                )
+        return replace(self, state=state)
 
 
 async def _assign(session: Session, draft: Settings, item: Assignment) -> Settings:
@@ -103,8 +106,9 @@ async def _assign(session: Session, draft: Settings, item: Assignment) -> Settin
         case Scope.GLOBAL:
             raise NotSupported(f"SET GLOBAL {item.name} belongs to one server", "run it on the servers themselves")
         case Scope.USER:
-            name = item.name if re.fullmatch(r"[a-z0-9_$]+", item.name) else f"`{item.name.replace('`', '``')}`"
-            return draft.carry(f"@{name}", await _evaluated(session, item.value, words=("NULL", "TRUE", "FALSE")))
+            return draft.carry(
+                user_variable(item.name), await _evaluated(session, item.value, words=("NULL", "TRUE", "FALSE"))
+            )
         case Scope.NAMES:
             return await _names(session, draft, item.value, item.collation)
         case Scope.CHARACTER_SET:
@@ -186,7 +190,8 @@ async def _evaluated(session: Session, text: str, words: Sequence[str] | None = 
         raise BackendError(1241, "21000", "Operand should contain 1 column(s)")
     if len(result.rows) > 1:
         raise BackendError(1242, "21000", "Subquery returns more than 1 row")
-    return literal_of(result.rows[0][0], result.columns[0]) if result.rows else "NULL"
+    literal = literal_of if words is None else typed_literal  # words are given for user variables only
+    return literal(result.rows[0][0], result.columns[0]) if result.rows else "NULL"
 
 
 def _check_expression(text: str) -> None:
@@ -194,6 +199,8 @@ def _check_expression(text: str) -> None:
     depth = 0
     for token in tokens(text):
         depth += (token.text == "(") - (token.text == ")")
+        if token.text == ":=":
+            raise NotSupported("an assignment within another's value", "use one SET for each variable")
         if depth <= 0 and token.upper in _CLAUSES:
             raise ParseError.near(text[token.start :])
 
@@ -204,29 +211,6 @@ def _query_alone(text: str) -> str | None:
     if len(found) < 3 or found[0].text != "(" or found[1].upper != "SELECT" or closing(found, 0) != len(found) - 1:
         return None
     return text[found[0].end : found[-1].start]
-
-
-def literal_of(value: bytes | None, column: ColumnDefinition) -> str:
-    """A value that a server has sent, as an SQL literal of the same type and value."""
-    if value is None:
-        return "NULL"
-    if column.type in _NUMBERS:
-        return _number(value.decode("ascii"), column.type)
-    if column.charset == BINARY_CHARSET and column.type in _BYTES:
-        return f"x'{value.hex()}'"
-    collation = COLLATIONS.get(column.charset)
-    if collation is not None and not value.isascii():
-        return f"_{charset_of(collation)} x'{value.hex()}' COLLATE {collation}"
-    escaped = value.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace("'", "''")
-    return f"'{escaped}'"
-
-
-def _number(text: str, kind: int) -> str:
-    if kind in (FieldType.FLOAT, FieldType.DOUBLE) and "e" not in text:
-        return f"{text}e0"
-    if kind in (FieldType.DECIMAL, FieldType.NEWDECIMAL) and "." not in text:
-        return f"{text}."
-    return text
 
 
 def _plain(literal: str) -> str:

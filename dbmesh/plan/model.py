@@ -15,10 +15,12 @@ from dbmesh.schema import Column, Table
 from dbmesh.sql.classify import StatementKind
 
 __all__ = [
+    "FOUND_ROWS", "LAST_INSERT_ID",
     "SYSTEM_DATABASES", "Bound", "Call", "Catalog", "Plan", "RouteKind", "RouteUnit", "Scope", "TableName", "Write",
     "copies",
 ]  # fmt: skip
 
+FOUND_ROWS, LAST_INSERT_ID = "FOUND_ROWS()", "LAST_INSERT_ID()"
 SYSTEM_DATABASES = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
 
 
@@ -78,6 +80,7 @@ class Bound:
     last_insert_id: int | None = None
     affected: Literal["sum", "first"] = "sum"
     given_ids: bool = False
+    leaves: tuple[str, ...] = ()
 
 
 class Call(Protocol):
@@ -128,7 +131,8 @@ class Plan(ABC):
     ``notes``: what had to be assumed, shown by EXPLAIN. ``based``: data source → its actual tables among the plan's
     that BASE transactions may write, for a plan that writes: the locks of its rows must be looked at.
     ``keeps``: it makes a temporary table, whose connection its session has to keep. ``named_locks``: it calls
-    GET_LOCK() or its kind, and must run on the session's connection for them.
+    GET_LOCK() or its kind, and must run on the session's connection for them. ``leaves``: what it changes on its
+    server's connection: user variables with their '@', `FOUND_ROWS`, `LAST_INSERT_ID`.
     """
 
     kind: StatementKind
@@ -141,6 +145,7 @@ class Plan(ABC):
     judge: NotSupported | None = None
     keeps: bool = False
     named_locks: bool = False
+    leaves: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     based: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

@@ -11,7 +11,9 @@ from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.select import SelectPlan, UnicastPlan
 from dbmesh.plan.session_functions import (
+    check_alone,
     label_edits,
+    left_behind,
     named_locks,
     session_calls,
     spans_of,
@@ -47,10 +49,13 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
         user_variables=user_variables(statement.tokens),
         grants=file_grant(statement),
         notes=notes(targets),
+        leaves=left_behind(statement.tokens),
         route=route_template(blocks, targets),
         single=whole(statement, edits),
     )
-    if plan.may_scatter:
+    if plan.leaves:
+        plan.refusal = check_alone(plan.leaves)
+    elif plan.may_scatter:
         await plan_several(plan, blocks, table_edits(blocks), scope)
     if plan.shortcut is None:
         await check_whole(plan, statement, scope)
@@ -85,6 +90,7 @@ async def _unicast(statement: Statement, blocks: Blocks, scope: Scope, tables: t
         data_source=source,
         template=whole(statement, _edits(statement, relations)),
         named_locks=locking,
+        leaves=left_behind(statement.tokens),
     )
     return with_relations(plan, references) if references else plan
 

@@ -60,7 +60,7 @@ class SelectPlan(Plan):
     shortcut: Shortcut | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.shortcut = _shortcut(self.route, self.single)
+        self.shortcut = None if self.leaves else _shortcut(self.route, self.single)
 
     @property
     def may_scatter(self) -> bool:
@@ -75,7 +75,9 @@ class SelectPlan(Plan):
         if len(placement.places) == 1:
             only = placement.places[0]
             sql = self.single.render(literals, only.tables, call.session_value)
-            return Bound(self.kind, placement.kind, (RouteUnit(only.data_source, _table(only), sql),))
+            return Bound(
+                self.kind, placement.kind, (RouteUnit(only.data_source, _table(only), sql),), leaves=self.leaves
+            )
         if self.several is None:
             raise self.refusal or NotSupported("it concerns several data nodes")
         units = tuple(
@@ -93,7 +95,7 @@ class UnicastPlan(Plan):
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         sql = self.template.render(literals, (), call.session_value)
-        return Bound(self.kind, RouteKind.UNICAST, (RouteUnit(self.data_source, "", sql),))
+        return Bound(self.kind, RouteKind.UNICAST, (RouteUnit(self.data_source, "", sql),), leaves=self.leaves)
 
 
 @dataclass(kw_only=True)

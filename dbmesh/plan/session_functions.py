@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dbmesh.errors import NotSupported
+from dbmesh.plan.model import FOUND_ROWS, LAST_INSERT_ID
 from dbmesh.rewrite import Edit, Piece, SessionValue, quoted
+from dbmesh.sql.assignments import user_variable
 from dbmesh.sql.functions import NAMED_LOCKS, REFUSED, SESSION_VALUE, SESSION_VARIABLE
 from dbmesh.sql.layout import Span, select_layouts
 from dbmesh.sql.tokens import Token, TokenKind
@@ -31,10 +33,8 @@ def check_functions(tokens: Sequence[Token]) -> None:
                 f"{token.upper}() among tables: named locks are all on one data source",
                 "call it by itself: SELECT, DO, SET",
             )
-        if token.upper == "SQL_CALC_FOUND_ROWS":
-            raise NotSupported("SQL_CALC_FOUND_ROWS", "ask for the COUNT(*) in a second statement")
-        if token.text == ":=" and tokens[0].upper != "SET":
-            raise NotSupported("an assignment to a user variable within a statement", "use SET @name = …")
+        if token.text == ":=" and (tokens[0].upper or tokens[0].text) not in _MAY_ASSIGN:
+            raise NotSupported("an assignment to a user variable within a write", "use SET @name = …")
         if called and _qualified(tokens, at) and at >= 2 and not _names_a_table(tokens, at - 3):
             name = f"{tokens[at - 2].text}.{token.text}()"
             raise NotSupported(
@@ -43,6 +43,34 @@ def check_functions(tokens: Sequence[Token]) -> None:
             )
         if token.upper == "NEXT" and at + 2 < len(tokens) and tokens[at + 2].upper == "FOR":
             raise NotSupported("NEXT VALUE FOR a sequence")
+
+
+_MAY_ASSIGN = ("SET", "SELECT", "DO", "WITH", "(")
+
+
+def left_behind(tokens: Sequence[Token]) -> tuple[str, ...]:
+    """What a query changes on its server's connection; see ``Plan.leaves``."""
+    found: dict[str, None] = {}
+    for at, token in enumerate(tokens[:-1]):
+        if token.kind is TokenKind.VARIABLE and tokens[at + 1].text == ":=":
+            found[user_variable(_bare(token.text[1:]))] = None
+        elif token.upper == "SQL_CALC_FOUND_ROWS":
+            found[FOUND_ROWS] = None
+        elif token.upper == "LAST_INSERT_ID" and [t.text for t in tokens[at + 1 : at + 3]] not in (["("], ["(", ")"]):
+            called = tokens[at + 1].text == "(" and not _qualified(tokens, at)
+            found |= {LAST_INSERT_ID: None} if called else {}
+    return tuple(found)
+
+
+def check_alone(leaves: Sequence[str]) -> NotSupported:
+    """Why a query with leavings cannot run on several data nodes."""
+    if FOUND_ROWS in leaves:
+        return NotSupported("SQL_CALC_FOUND_ROWS over several data nodes", "ask for the COUNT(*) in a second statement")
+    if LAST_INSERT_ID in leaves:
+        return NotSupported("LAST_INSERT_ID(…) on several data nodes", "ask for one sharding key")
+    return NotSupported(
+        "an assignment to a user variable within a statement over several data nodes", "use SET @name = …"
+    )
 
 
 def named_locks(tokens: Sequence[Token]) -> bool:
@@ -71,8 +99,11 @@ def _names_a_table(tokens: Sequence[Token], before: int) -> bool:
 
 def user_variables(tokens: Sequence[Token]) -> frozenset[str]:
     """Lower-cased names of the user variables in a text, without '@' and quotes."""
-    names = (token.text[1:] for token in tokens if token.kind is TokenKind.VARIABLE)
-    return frozenset((n[1:-1] if n[0] in "'\"`" else n).lower() for n in names)
+    return frozenset(_bare(token.text[1:]).lower() for token in tokens if token.kind is TokenKind.VARIABLE)
+
+
+def _bare(name: str) -> str:
+    return name[1:-1].replace(name[0] * 2, name[0]) if name[0] in "'\"`" else name
 
 
 def session_edits_of(text: str, tokens: Sequence[Token]) -> list[Edit]:
@@ -170,7 +201,7 @@ def _ends_operand(token: Token) -> bool:
 
 
 def session_calls(tokens: Sequence[Token]) -> list[Span]:
-    """The session functions in a text. Raises NotSupported for LAST_INSERT_ID(…), which sets a connection's state."""
+    """The session functions in a text, but for LAST_INSERT_ID(…): that sets what the connection says."""
     found = []
     for at, token in enumerate(tokens):
         if token.text == "@@" and (last := _variable(tokens, at)) is not None:
@@ -181,8 +212,6 @@ def session_calls(tokens: Sequence[Token]) -> list[Span]:
         if at + 2 < len(tokens) and tokens[at + 1].text == "(":
             if tokens[at + 2].text == ")":
                 found.append(Span(at, at + 3))
-            elif token.upper == "LAST_INSERT_ID":
-                raise NotSupported("LAST_INSERT_ID() with an argument")
         elif token.upper == "CURRENT_USER":
             found.append(Span(at, at + 1))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.select import UnicastPlan, UnreadPlan
-from dbmesh.plan.session_functions import check_functions, named_locks, session_edits_of, user_variables
+from dbmesh.plan.session_functions import check_functions, left_behind, named_locks, session_edits_of, user_variables
 from dbmesh.rewrite import splice
 from dbmesh.rules.model import LogicalDatabase, SingleTable
 from dbmesh.sql.classify import StatementKind, classify
@@ -66,7 +66,12 @@ def _relayed(
 ) -> Plan:
     template = splice(text, literal_spans(text), session_edits_of(text, found), end=found[-1].end)
     return UnicastPlan(
-        kind=kind, tables=tables, user_variables=user_variables(found), data_source=data_source, template=template
+        kind=kind,
+        tables=tables,
+        user_variables=user_variables(found),
+        leaves=left_behind(found),
+        data_source=data_source,
+        template=template,
     )
 
 

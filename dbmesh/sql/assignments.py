@@ -44,6 +44,7 @@ _TOKEN = re.compile(
 )
 _SCOPES = {"SESSION": Scope.SESSION, "LOCAL": Scope.SESSION, "GLOBAL": Scope.GLOBAL,
            "PERSIST": Scope.GLOBAL, "PERSIST_ONLY": Scope.GLOBAL}  # fmt: skip
+_PLAIN = re.compile(r"[a-z0-9_$]+")
 _ISOLATION = {("READ", "UNCOMMITTED"), ("READ", "COMMITTED"), ("REPEATABLE", "READ"), ("SERIALIZABLE",)}
 
 
@@ -78,6 +79,12 @@ def parse_set(text: str) -> tuple[Assignment, ...]:
             scope = assignment.scope
         found.append(assignment)
     return tuple(found)
+
+
+def user_variable(name: str) -> str:
+    """How `backend.session_state` names a user variable: lower case, in back-ticks where SQL needs it."""
+    folded = name.lower()
+    return f"@{folded}" if _PLAIN.fullmatch(folded) else f"@`{folded.replace('`', '``')}`"
 
 
 def _split(tokens: list[_Token]) -> list[list[_Token]]:

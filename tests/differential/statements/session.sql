@@ -73,9 +73,7 @@ DESCRIBE nothing;
 SHOW CREATE TABLE region;
 SHOW CREATE TABLE part;
 SHOW CREATE TABLE nothing;
--- broken: the message names the actual schema
 SHOW WARNINGS;
--- broken: the message names the actual schema
 SHOW ERRORS;
 SHOW COUNT(*) WARNINGS;
 SHOW VARIABLES LIKE 'autocommit';
@@ -101,9 +99,16 @@ SELECT ROW_COUNT();
 UPDATE part SET qty = qty + 1;
 SELECT ROW_COUNT();
 SELECT LAST_INSERT_ID();
--- refused: LAST_INSERT_ID() with an argument
 SELECT LAST_INSERT_ID(55);
 SELECT LAST_INSERT_ID();
+SELECT LAST_INSERT_ID(id + 100) FROM item WHERE id = 3;
+SELECT LAST_INSERT_ID(), @@last_insert_id;
+DO LAST_INSERT_ID(8);
+SELECT LAST_INSERT_ID();
+SET @next = LAST_INSERT_ID(9);
+SELECT LAST_INSERT_ID(), @next;
+-- refused: LAST_INSERT_ID(…) on several data nodes
+SELECT LAST_INSERT_ID(id) FROM item;
 DO 1;
 DO SLEEP(0);
 SELECT USER() LIKE '%@%', CURRENT_USER() IS NULL, VERSION() IS NULL, CONNECTION_ID() > 0;
@@ -174,3 +179,67 @@ SET timestamp = 0;
 SELECT MAX(NOW() > '2025-01-01') FROM item;
 SET timestamp = TRUE;
 SELECT id, NOW() FROM item ORDER BY id LIMIT 1;
+-- scenario: user variables that a query sets
+SELECT @a := 5, @b := 'x', @c := 1.50, @d := NULL, @e := 1e3, @f := x'00ff', @g := CAST('2020-01-02' AS DATE);
+SELECT @a, @b, @c, @d IS NULL, @e, HEX(@f), @g, @a + 1, @c * 2, CHARSET(@b), COLLATION(@b), CHARSET(@f);
+SELECT @n := @a + 1 AS n, @n * 2;
+SELECT @N, @`n`, @'n';
+SELECT @z := name FROM region WHERE id = 2;
+SELECT @z, CHARSET(@z), COLLATION(@z);
+SELECT @row := @row + 1 AS nr, name FROM region, (SELECT @row := 0) AS start ORDER BY 1;
+SELECT @row;
+DO @x := 7;
+SELECT @x;
+-- refused: an assignment over several data nodes
+SELECT @i := @i + 1, id FROM item;
+-- refused: an assignment within a write
+UPDATE diary SET line = (@w := 'w') WHERE id = 1;
+BEGIN;
+SELECT @t := 1 + COUNT(*) FROM diary WHERE id = 1;
+SELECT @t, id FROM item WHERE id = @t;
+COMMIT;
+SELECT @t;
+SET NAMES latin1;
+SELECT @u := 'é';
+SELECT @u, HEX(@u), CHARSET(@u);
+SET NAMES utf8mb4;
+SELECT @u, HEX(@u), CHARSET(@u);
+SELECT @`a b` := 1, @`c``d` := 2, @'e f' := 3, @größe := 4;
+SELECT @`a b`, @`c``d`, @`e f`, @größe;
+-- scenario: a query into user variables
+SELECT COUNT(*), MAX(id) INTO @n, @m FROM item;
+SELECT @n, @m;
+SELECT name, grp, price FROM item WHERE id = 7 INTO @name, @grp, @price;
+SELECT @name, @grp, @price, @price * 2, CHARSET(@name), COLLATION(@name);
+SELECT id INTO @many FROM item ORDER BY id;
+SELECT @many;
+SELECT id INTO @none FROM item WHERE id = -1;
+SHOW WARNINGS;
+SELECT @none;
+SELECT 1/0 INTO @zero;
+SHOW WARNINGS;
+SELECT 1, 2 INTO @one;
+SELECT 1 INTO @one;
+SELECT ROW_COUNT();
+SELECT @one;
+SELECT id FROM item ORDER BY id LIMIT 1 INTO @first;
+SELECT @first;
+SELECT SUM(qty) FROM part INTO @sum;
+SELECT @sum;
+SELECT no_such_column INTO @x FROM item;
+(SELECT 3) INTO @three;
+SELECT @three;
+SELECT 'into @x', @three INTO @text, @again;
+SELECT @text, @again;
+-- scenario: rows that a LIMIT has left out
+SELECT SQL_CALC_FOUND_ROWS id FROM item WHERE id = 3 LIMIT 1;
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS name FROM region ORDER BY name LIMIT 1;
+SELECT FOUND_ROWS();
+SELECT FOUND_ROWS();
+BEGIN;
+SELECT SQL_CALC_FOUND_ROWS * FROM region LIMIT 1;
+SELECT FOUND_ROWS(), FOUND_ROWS() + 1;
+ROLLBACK;
+SELECT name FROM region ORDER BY name LIMIT 1;
+SELECT FOUND_ROWS();
