@@ -186,6 +186,19 @@ class Connection(asyncio.Protocol):
             raise
         return stream
 
+    async def field_list(self, table: bytes, pattern: bytes) -> list[bytes]:
+        """COM_FIELD_LIST: the payload of each column's definition with its default behind it. Errors as `execute`."""
+        stream = self._request(bytes((Command.FIELD_LIST,)) + table + b"\0" + pattern)
+        stream.reader.columns = []  # nothing comes before the definitions
+        found: list[bytes] = []
+        try:
+            while (batch := await stream.next_batch()) is not None:
+                found += batch
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        return found
+
     async def apply(self, state: SessionState) -> None:
         """Give the server's session that state. After an error the connection is poisoned."""
         if state is self.state:
@@ -199,12 +212,15 @@ class Connection(asyncio.Protocol):
         self.state = state
 
     def _begin(self, sql: str | bytes) -> RowStream:
+        text = sql if isinstance(sql, bytes) else sql.encode(python_codec(self.state.client), "surrogateescape")
+        return self._request(_QUERY + text)
+
+    def _request(self, payload: bytes) -> RowStream:
         if self.busy or self.closed:
             raise self._not_sent()
-        text = sql if isinstance(sql, bytes) else sql.encode(python_codec(self.state.client), "surrogateescape")
         reader = self._reader = ResultReader(self.capabilities.deprecate_eof)
-        reader.expect((len(text) + 1) // MAX_PAYLOAD + 1 & 0xFF)
-        self._transport.write(frame(_QUERY + text, 0))
+        reader.expect(len(payload) // MAX_PAYLOAD + 1 & 0xFF)
+        self._transport.write(frame(payload, 0))
         return RowStream(self, reader)
 
     def _not_sent(self) -> BackendLost:

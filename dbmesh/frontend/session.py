@@ -34,6 +34,7 @@ from dbmesh.frontend import planned, select_into
 from dbmesh.frontend.answers import Answers, warnings_of
 from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
+from dbmesh.frontend.fields import field_list
 from dbmesh.frontend.pins import Pins
 from dbmesh.frontend.rights import need
 from dbmesh.frontend.statements import STATEMENTS
@@ -42,7 +43,17 @@ from dbmesh.frontend.variables import Settings
 from dbmesh.plan.model import SYSTEM_DATABASES
 from dbmesh.plan.system_tables import INFORMATION_SCHEMA
 from dbmesh.protocol.charset import python_codec, undecodable
-from dbmesh.protocol.commands import Debug, InitDb, Ping, ProcessKill, Request, ResetConnection, SetOption, Statistics
+from dbmesh.protocol.commands import (
+    Debug,
+    FieldList,
+    InitDb,
+    Ping,
+    ProcessKill,
+    Request,
+    ResetConnection,
+    SetOption,
+    Statistics,
+)
 from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
@@ -183,6 +194,9 @@ class Session:
             case ProcessKill(id=id):
                 self._start(self._kill(id))
                 return
+            case FieldList(table=table, pattern=pattern):
+                self._start(self._field_list(table, pattern))
+                return
             case Debug():
                 self._start(self._debug())
                 return
@@ -287,6 +301,10 @@ class Session:
     async def _kill(self, id: int) -> None:
         self.mesh.sessions.kill(id, False, self)
         self.answers.ok()
+
+    async def _field_list(self, table: bytes, pattern: bytes) -> None:
+        self.answers.rows(await field_list(self, table, pattern))
+        self.answers.end_of_rows(Outcome())
 
     async def _debug(self) -> None:
         need(self.user, Grant.ADMIN)

@@ -36,14 +36,18 @@ class Place:
 
     async def ask(self, session: Session, sql: str, node: int = 0) -> Result:
         """Ask a node's data source. Its errors speak of the logical table."""
-        if self.share is None:
+        if not self.nodes:
             return await ask(session, sql)
-        at = self.nodes[node]
         try:
-            return await ask(session, sql, at.data_source)
+            return await ask(session, sql, self.nodes[node].data_source)
         except BackendError as error:
-            actual, logical = f"{self.share.schema}.{at.table}", f"{self.database}.{self.table}"
-            raise BackendError(error.errno, error.sqlstate, error.message.replace(actual, logical)) from error
+            raise self.told(error, node) from error
+
+    def told(self, error: BackendError, node: int = 0) -> BackendError:
+        """A data source's error about the actual table of a node, as one about the logical table."""
+        assert self.share is not None
+        actual, logical = f"{self.share.schema}.{self.nodes[node].table}", f"{self.database}.{self.table}"
+        return BackendError(error.errno, error.sqlstate, error.message.replace(actual, logical))
 
 
 def place_of(session: Session, groups: list[str | None]) -> Place:

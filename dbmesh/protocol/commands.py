@@ -54,6 +54,16 @@ class ProcessKill:
         self.id = id
 
 
+class FieldList:
+    """``table`` and the LIKE ``pattern`` for its columns ('' for all), in the client's character set."""
+
+    __slots__ = ("pattern", "table")
+
+    def __init__(self, table: bytes, pattern: bytes) -> None:
+        self.table = table
+        self.pattern = pattern
+
+
 class Debug:
     __slots__ = ()
 
@@ -67,7 +77,7 @@ class Unknown:
         self.code = code
 
 
-Request = Quit | Ping | Statistics | ResetConnection | InitDb | SetOption | ProcessKill | Debug | Unknown
+Request = Quit | Ping | Statistics | ResetConnection | InitDb | SetOption | ProcessKill | FieldList | Debug | Unknown
 
 
 def _set_option(payload: bytes) -> Request:
@@ -82,9 +92,17 @@ def _process_kill(payload: bytes) -> Request:
     return ProcessKill(int.from_bytes(payload[1:], "little"))
 
 
+def _field_list(payload: bytes) -> Request:
+    table, end, pattern = payload[1:].partition(b"\0")
+    if not table or not end:
+        raise ProtocolError()
+    return FieldList(table, pattern)
+
+
 DECODERS: dict[int, Callable[[bytes], Request]] = {
     Command.QUIT: lambda payload: Quit(),
     Command.INIT_DB: lambda payload: InitDb(payload[1:]),
+    Command.FIELD_LIST: _field_list,
     Command.STATISTICS: lambda payload: Statistics(),
     Command.PING: lambda payload: Ping(),
     Command.SET_OPTION: _set_option,

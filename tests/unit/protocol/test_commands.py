@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbmesh.protocol import ProtocolError
-from dbmesh.protocol.commands import Debug, InitDb, Ping, ProcessKill, Quit, SetOption, Unknown, decode_command
+from dbmesh.protocol.commands import (
+    Debug,
+    FieldList,
+    InitDb,
+    Ping,
+    ProcessKill,
+    Quit,
+    SetOption,
+    Unknown,
+    decode_command,
+)
 
 
 def test_commands_of_the_protocol_pages() -> None:
@@ -44,3 +54,12 @@ def test_arguments_that_are_none_are_refused(payload: bytes) -> None:
 def test_hostile_bytes_are_a_command_or_a_protocol_error(payload: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         decode_command(payload)
+
+
+def test_a_field_list_names_a_table_and_a_pattern() -> None:
+    request = decode_command(b"\x04book\0t%")
+    assert isinstance(request, FieldList)
+    assert (request.table, request.pattern) == (b"book", b"t%")
+    for payload in (b"\x04", b"\x04book", b"\x04\0%"):
+        with pytest.raises(ProtocolError):
+            decode_command(payload)
