@@ -9,15 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
+from dbmesh.backend.statements import (
+    LOST,
+    TOO_MANY,
+    Execution,
+    Key,
+    ServerStatement,
+    ServerStatements,
+    close_packets,
+)
 from dbmesh.errors import BackendError, BackendLost, NotSupported
+from dbmesh.protocol.binary import RowCodec
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
 from dbmesh.protocol.failures import ProtocolError
 from dbmesh.protocol.framing import frame
+from dbmesh.protocol.prepare_reader import PrepareReader
 from dbmesh.protocol.response import Err, parse_err
 from dbmesh.protocol.result_reader import ResultReader
 from dbmesh.protocol.resultset import ColumnDefinition, decode_text_row
@@ -26,6 +37,10 @@ from dbmesh.protocol.tracker import ResponseTracker
 HIGH_WATER = 256 * 1024  # bytes of rows that wait in one stream before the server has to
 _QUIT = frame(bytes((Command.QUIT,)), 0)
 _QUERY = bytes((Command.QUERY,))
+_PREPARE = bytes((Command.STMT_PREPARE,))
+
+R = TypeVar("R", ResultReader, PrepareReader)
+Request = str | bytes | Execution  # a text for COM_QUERY, or a statement for the binary protocol
 
 
 @dataclass(slots=True)
@@ -64,6 +79,10 @@ class RelaySink(Protocol):
         """The response ends here, perhaps in the middle of a packet; the connection is closed."""
         ...
 
+    def relay_stale(self, connection: Connection) -> None:
+        """Nothing was given: the server has lost the statement that it was to run, and it has been forgotten here."""
+        ...
+
 
 class Connection(asyncio.Protocol):
     """Made by `dial`. ``state`` is what the server's session has now, ``status`` its last status flags.
@@ -74,6 +93,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_executing",
         "_failure",
         "_loop",
         "_paused",
@@ -93,6 +113,7 @@ class Connection(asyncio.Protocol):
         "poisoned",
         "server_version",
         "state",
+        "statements",
         "status",
         "thread_id",
         "tracker",
@@ -108,6 +129,7 @@ class Connection(asyncio.Protocol):
         self.state: SessionState = DEFAULT_STATE
         self.status: int = Status.AUTOCOMMIT
         self.tracker = ResponseTracker(capabilities.deprecate_eof)
+        self.statements = ServerStatements()
         self.poisoned = False  # the session's state is not known any more: not to be used again
         self.on_closed: Callable[[Connection], None] = _ignore
         self.on_lost: Callable[[Connection], None] = _ignore
@@ -117,7 +139,8 @@ class Connection(asyncio.Protocol):
         self.created = self.idle_since = self._loop.time()
         self._transport = transport
         self._sink: RelaySink | None = None
-        self._reader: ResultReader | None = None
+        self._executing: Key | None = None  # the statement that is being relayed
+        self._reader: ResultReader | PrepareReader | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self._failure: BackendLost | None = None
@@ -134,26 +157,29 @@ class Connection(asyncio.Protocol):
 
     # -- requests
 
-    def relay(self, packet: bytes, sink: RelaySink) -> None:
-        """Send a command packet and pass the response to ``sink``. Raises BackendLost when nothing was sent."""
+    def relay(self, packet: bytes, sink: RelaySink, executing: Key | None = None) -> None:
+        """Send a command packet and pass the response to ``sink``. Raises BackendLost when nothing was sent.
+
+        ``executing``: the prepared statement that it runs, lest an answer that it is lost is passed on.
+        """
         if self._reader is not None or self._sink is not None or self._transport.is_closing():
             raise self._not_sent()
         if len(packet) > MAX_PAYLOAD or sink.first_sequence != 1:
             _check_numbering(packet, sink)
         self.tracker.reset()
         self._sink = sink
+        self._executing = executing
         sink.relay_begun(self)
         self._transport.write(packet)
 
-    async def execute(self, sql: str | bytes, time_limit: float | None = None) -> Result:
+    async def execute(self, request: Request, time_limit: float | None = None) -> Result:
         """The whole answer of one statement, in memory. ``time_limit``: seconds; then it is given up.
 
         Raises BackendError for the server's ERR, BackendLost when the connection ended.
         """
-        stream = self._begin(sql)
         try:
             async with asyncio.timeout(time_limit):
-                return await self._whole(stream)
+                return await self._whole(await self._started(request))
         except TimeoutError:
             self.abandon()
             raise BackendLost(self.data_source, True, f"no answer within {time_limit} s") from None
@@ -162,7 +188,6 @@ class Connection(asyncio.Protocol):
             raise
 
     async def _whole(self, stream: RowStream) -> Result:
-        await stream.started()
         rows: list[list[bytes | None]] = []
         while (batch := await stream.next_batch()) is not None:
             rows += map(decode_text_row, batch)
@@ -176,19 +201,37 @@ class Connection(asyncio.Protocol):
                 pass
         return result
 
-    async def stream(self, sql: str | bytes) -> RowStream:
-        """Send one statement; returns when its columns are known. Errors as `execute`."""
-        stream = self._begin(sql)
+    async def stream(self, request: Request) -> RowStream:
+        """Send one statement; returns when its columns are known. Errors as `execute`. Rows are text in any case."""
         try:
-            await stream.started()
+            return await self._started(request)
         except asyncio.CancelledError:
             self.abandon()
             raise
+
+    async def _started(self, request: Request) -> RowStream:
+        if not isinstance(request, Execution):
+            stream = self._begin(request)
+            await stream.started()
+            return stream
+        try:
+            return await self._executed(request)
+        except BackendError as error:
+            if error.errno not in LOST:
+                raise
+            self.statements.forget(self.key(request.sql))
+            return await self._executed(request)
+
+    async def _executed(self, execution: Execution) -> RowStream:
+        packets = execution.packets(await self.prepare(execution.sql))
+        stream = self._request(packets)
+        await stream.started()
+        stream.codec = RowCodec(stream.columns)
         return stream
 
     async def field_list(self, table: bytes, pattern: bytes) -> list[bytes]:
         """COM_FIELD_LIST: the payload of each column's definition with its default behind it. Errors as `execute`."""
-        stream = self._request(bytes((Command.FIELD_LIST,)) + table + b"\0" + pattern)
+        stream = self._request(frame(bytes((Command.FIELD_LIST,)) + table + b"\0" + pattern, 0))
         stream.reader.columns = []  # nothing comes before the definitions
         found: list[bytes] = []
         try:
@@ -198,6 +241,44 @@ class Connection(asyncio.Protocol):
             self.abandon()
             raise
         return found
+
+    # -- prepared statements
+
+    def key(self, sql: str) -> Key:
+        """What a statement is kept under: its text, and all that decides how a server reads it."""
+        return self.state.reading, sql
+
+    async def prepare(self, sql: str) -> ServerStatement:
+        """The statement on the server, prepared unless it is. Raises the server's error."""
+        key = self.key(sql)
+        known = self.statements.get(key)
+        if known is not None:
+            return known
+        try:
+            try:
+                reader = await self._prepared(sql)
+            except BackendError as error:
+                if error.errno != TOO_MANY:
+                    raise
+                self._transport.write(close_packets(self.statements.clear()))
+                reader = await self._prepared(sql)
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        statement = ServerStatement(reader.statement, reader.parameters, reader.columns or [])
+        self._transport.write(close_packets(self.statements.put(key, statement)))
+        return statement
+
+    async def _prepared(self, sql: str) -> PrepareReader:
+        text = sql.encode(python_codec(self.state.client), "surrogateescape")
+        packets = frame(_PREPARE + text, 0)
+        reader = self._expect(PrepareReader(self.capabilities.deprecate_eof, answer_sequence(packets)))
+        self._transport.write(packets)
+        while not reader.set_ended:
+            await self._more(reader)
+        if reader.err is not None:
+            raise _backend_error(reader.err)
+        return reader
 
     async def apply(self, state: SessionState) -> None:
         """Give the server's session that state. After an error the connection is poisoned."""
@@ -213,15 +294,21 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, sql: str | bytes) -> RowStream:
         text = sql if isinstance(sql, bytes) else sql.encode(python_codec(self.state.client), "surrogateescape")
-        return self._request(_QUERY + text)
+        return self._request(frame(_QUERY + text, 0))
 
-    def _request(self, payload: bytes) -> RowStream:
+    def _request(self, packets: bytes) -> RowStream:
+        """Send packets of which the last command has a result set for its answer. Raises BackendLost."""
+        reader = self._expect(ResultReader(self.capabilities.deprecate_eof))
+        reader.expect(answer_sequence(packets))
+        self._transport.write(packets)
+        return RowStream(self, reader)
+
+    def _expect(self, reader: R) -> R:
+        """The next response is that reader's. Raises BackendLost."""
         if self.busy or self.closed:
             raise self._not_sent()
-        reader = self._reader = ResultReader(self.capabilities.deprecate_eof)
-        reader.expect(len(payload) // MAX_PAYLOAD + 1 & 0xFF)
-        self._transport.write(frame(payload, 0))
-        return RowStream(self, reader)
+        self._reader = reader
+        return reader
 
     def _not_sent(self) -> BackendLost:
         why = self._why or ("the connection is busy" if self.busy else "it was closed before")
@@ -286,6 +373,10 @@ class Connection(asyncio.Protocol):
             data = data[:end]
         self._sink = None
         self.status = self.tracker.status
+        if self.tracker.errno in LOST and self._executing is not None:
+            self.statements.forget(self._executing)
+            sink.relay_stale(self)
+            return
         sink.relay_data(self, data)
         if self._paused:
             self.resume_reading()
@@ -310,7 +401,7 @@ class Connection(asyncio.Protocol):
         if reader.set_ended or reader.columns is not None:
             self._wake()
 
-    def _settle(self, reader: ResultReader) -> None:
+    def _settle(self, reader: ResultReader | PrepareReader) -> None:
         """When the whole response has come, the connection is idle, whoever still looks at its rows."""
         if reader.ended and self._reader is reader:
             self._reader = None
@@ -355,7 +446,7 @@ class Connection(asyncio.Protocol):
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _more(self, reader: ResultReader) -> None:
+    async def _more(self, reader: ResultReader | PrepareReader) -> None:
         """Wait for more of the reader's response. Raises BackendLost."""
         if self._reader is not reader:
             assert self._failure is not None
@@ -373,10 +464,11 @@ class RowStream:
     ``columns`` is empty when the statement gave no result set; ``status`` and ``warnings`` are true after the end.
     """
 
-    __slots__ = ("_connection", "columns", "reader", "status", "warnings")
+    __slots__ = ("_connection", "codec", "columns", "reader", "status", "warnings")
 
     def __init__(self, connection: Connection, reader: ResultReader) -> None:
         self._connection = connection
+        self.codec: RowCodec | None = None  # of binary rows
         self.reader = reader
         self.columns: list[ColumnDefinition] = []
         self.status = 0
@@ -402,7 +494,7 @@ class RowStream:
         rows = reader.take_rows()
         if not reader.ended:
             self._connection.resume_reading()
-        return rows
+        return rows if self.codec is None else list(map(self.codec.to_text, rows))
 
     def _finish(self) -> None:
         if self.reader.err is not None:
@@ -417,9 +509,18 @@ class RowStream:
             self._connection.abandon()
 
 
+def answer_sequence(packets: bytes) -> int:
+    """The sequence id of the answer's first packet to the last of these commands: the one behind its last packet's."""
+    at = last = 0
+    while at < len(packets):
+        last = packets[at + 3]
+        at += 4 + int.from_bytes(packets[at : at + 3], "little")
+    return (last + 1) & 0xFF
+
+
 def _check_numbering(packet: bytes, sink: RelaySink) -> None:
     """A server numbers its answer on from the packets of the command; rewriting may have changed how many they are."""
-    if len(packet) // (MAX_PAYLOAD + 4) + 1 & 0xFF != sink.first_sequence:
+    if answer_sequence(packet) != sink.first_sequence:
         raise NotSupported(
             "its text passes a multiple of 16 MiB when the names of actual tables are written into it",
             "make the statement a little shorter or longer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 DEFAULT_CHARSET = "utf8mb4"
@@ -27,7 +27,7 @@ class SessionState:
     ``client``: character_set_client; ``collation``: collation_connection, which brings character_set_connection
     along; ``results``: character_set_results, None for NULL (no conversion). ``variables``: (name, SQL literal) sorted
     by name, session variables in lower case without a prefix and user variables as ``@name``, quoted where SQL needs
-    it. What is not mentioned has the server's default.
+    it. What is not mentioned has the server's default. ``reading``: the part that decides how a server reads SQL.
 
     Equal states made by `interned` are the same object, so that the hot path compares with ``is``.
     """
@@ -36,6 +36,11 @@ class SessionState:
     collation: str = DEFAULT_COLLATION
     results: str | None = DEFAULT_CHARSET
     variables: tuple[tuple[str, str], ...] = ()
+    reading: object = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        mode = dict(self.variables).get("sql_mode")
+        object.__setattr__(self, "reading", (self.client, self.collation, mode))
 
     def with_charsets(self, client: str, collation: str, results: str | None) -> SessionState:
         return interned(replace(self, client=client, collation=collation, results=results))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dbmesh.backend.connection import Connection
+from dbmesh.backend.connection import Connection, Request
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
 from dbmesh.protocol import ColumnDefinition
@@ -50,7 +50,15 @@ class Caller(Protocol):
         """The Python codec of character_set_client."""
         ...
 
-    async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
+    def request(self, sql: str) -> Request:
+        """What is sent to a server to run a route unit's text."""
+        ...
+
+    def written(self, sql: str) -> str:
+        """A route unit's text as SQL that stands for itself, all values in it."""
+        ...
+
+    async def relay(self, connection: Connection, request: Request, last_insert_id: int | None) -> Outcome:
         """Pass the answer's packets to the client undecoded; returns when the last one has been passed.
 
         ``last_insert_id``: what the client is to be told instead of the backend's own, or None.

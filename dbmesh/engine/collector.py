@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.connection import Connection, Request, Result
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
 from dbmesh.engine.caller import Outcome
@@ -27,8 +27,14 @@ class Collector:
     def encoding(self) -> str:
         return python_codec(self.state.client)
 
-    async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
-        stream = await connection.stream(sql)
+    def request(self, sql: str) -> Request:
+        return sql.encode(self.encoding, "surrogateescape")
+
+    def written(self, sql: str) -> str:
+        return sql
+
+    async def relay(self, connection: Connection, request: Request, last_insert_id: int | None) -> Outcome:
+        stream = await connection.stream(request)
         self.answer = Result(stream.columns)
         try:
             while (batch := await stream.next_batch()) is not None:

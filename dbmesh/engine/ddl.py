@@ -21,7 +21,7 @@ async def run_ddl(bound: Bound, generation: Generation, caller: Caller) -> Outco
             connection = connections[unit.data_source]
             await connection.apply(caller.state)
             try:
-                result = await connection.execute(unit.sql.encode(caller.encoding, "surrogateescape"))
+                result = await connection.execute(caller.written(unit.sql).encode(caller.encoding, "surrogateescape"))
             except MeshError as error:
                 raise _failure(error, bound, done) from error
             done.append(f"{unit.data_source}.{unit.table}")

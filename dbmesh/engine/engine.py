@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dbmesh.backend.connection import Connection
+from dbmesh.backend.connection import Connection, Request
 from dbmesh.engine import lanes as row_lanes
 from dbmesh.engine import read
 from dbmesh.engine.caller import Caller, Outcome
@@ -53,17 +53,17 @@ async def _single(
     bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction | None
 ) -> Outcome:
     [unit] = bound.units
-    sql = unit.sql.encode(caller.encoding, "surrogateescape")
+    request = caller.request(unit.sql)
     if transaction is None:
         [connection] = await generation.lender.acquire([unit.data_source], caller.capabilities, caller.state)
         try:
             await connection.apply(caller.state)
-            return await _relayed(connection, sql, bound, caller)
+            return await _relayed(connection, request, bound, caller)
         finally:
             generation.lender.release(connection)
     await transaction.enlist([unit.data_source], caller.state)
     try:
-        outcome = await _relayed(transaction.branches[unit.data_source], sql, bound, caller)
+        outcome = await _relayed(transaction.branches[unit.data_source], request, bound, caller)
     except BackendError:
         await uninterrupted(transaction.settle([unit.data_source]))
         raise
@@ -79,11 +79,11 @@ async def _single(
     return outcome
 
 
-async def _relayed(connection: Connection, sql: bytes, bound: Bound, caller: Caller) -> Outcome:
+async def _relayed(connection: Connection, request: Request, bound: Bound, caller: Caller) -> Outcome:
     if not bound.leaves:
-        return await caller.relay(connection, sql, bound.last_insert_id)
+        return await caller.relay(connection, request, bound.last_insert_id)
     try:
-        outcome = await caller.relay(connection, sql, bound.last_insert_id)
+        outcome = await caller.relay(connection, request, bound.last_insert_id)
     except BaseException:
         connection.poisoned = True  # it may have set some of the variables
         raise
@@ -105,7 +105,7 @@ async def _read(
         await transaction.enlist(wanted, caller.state)
         connections = [transaction.branches[name] for name in wanted]
         held = await generation.cluster.acquire(evaluators, caller.capabilities, caller.state) if evaluators else []
-    lanes, streams = read.assign(bound.units, layout, connections, caller.encoding)
+    lanes, streams = read.assign(bound.units, layout, connections, caller)
     unclean = set(connections)
     try:
         for connection in held:

@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO
 
-from dbmesh.backend.connection import Connection, RowStream
-from dbmesh.engine.caller import WarningRow
+from dbmesh.backend.connection import Connection, Request, RowStream
+from dbmesh.engine.caller import Caller, WarningRow
 from dbmesh.errors import BackendError, MeshError
 from dbmesh.plan.model import RouteUnit
 from dbmesh.protocol.resultset import ColumnDefinition
@@ -38,8 +38,8 @@ class UnitStream:
         """None until the unit's query has been sent."""
         return None if self._live is None else self._live.columns
 
-    async def start(self, sql: bytes) -> None:
-        self._live = await self._lane.connection.stream(sql)
+    async def start(self, request: Request) -> None:
+        self._live = await self._lane.connection.stream(request)
 
     async def next_batch(self) -> list[bytes] | None:
         """Row payloads, or None after the last."""
@@ -98,12 +98,12 @@ class UnitStream:
 class Lane:
     """One connection and the route units that run on it, one at a time, in the order they are asked for."""
 
-    def __init__(self, connection: Connection, encoding: str) -> None:
+    def __init__(self, connection: Connection, caller: Caller) -> None:
         self.connection = connection
         self.streams: list[UnitStream] = []
         self.warnings = 0
         self.warning_rows: list[WarningRow] = []
-        self._encoding = encoding
+        self._caller = caller
         self._active: UnitStream | None = None
 
     def add(self, unit: RouteUnit) -> UnitStream:
@@ -117,7 +117,7 @@ class Lane:
         if self._active is not None and not self._active.ended:
             await self._active.spool()
         self._active = stream
-        await stream.start(stream.unit.sql.encode(self._encoding, "surrogateescape"))
+        await stream.start(self._caller.request(stream.unit.sql))
 
     async def note_warnings(self, number: int) -> None:
         """After a unit's last row: the next one on this connection would make its server forget them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.connection import Connection, Request, Result
 from dbmesh.engine.caller import Caller
 from dbmesh.engine.lanes import LEFTOVER_BATCHES, Lane, UnitStream
 from dbmesh.errors import BackendError, NotSupported
@@ -34,10 +34,10 @@ def assign(
     units: Sequence[RouteUnit],
     layout: Sequence[tuple[str, list[int]]],
     connections: Sequence[Connection],
-    encoding: str,
+    caller: Caller,
 ) -> tuple[list[Lane], list[UnitStream]]:
     """The lanes, and the streams in the order of the units."""
-    lanes = [Lane(connection, encoding) for connection in connections]
+    lanes = [Lane(connection, caller) for connection in connections]
     streams: dict[int, UnitStream] = {}
     for lane, (_, numbers) in zip(lanes, layout, strict=True):
         for number in numbers:
@@ -71,7 +71,7 @@ async def run_merge(
                 _check_shape(streams[stream], known[0])
             case Evaluate(sql):
                 assert evaluator is not None
-                reply = await _evaluated(evaluator, sql.encode(caller.encoding, "surrogateescape"))
+                reply = await _evaluated(evaluator, caller.request(sql))
             case Columns(columns):
                 caller.columns(columns)
             case Rows(rows):
@@ -80,10 +80,10 @@ async def run_merge(
                 await caller.drained()
 
 
-async def _evaluated(evaluator: Connection, sql: bytes) -> Result:
+async def _evaluated(evaluator: Connection, request: Request) -> Result:
     """Literals insist on their collations, which columns do not."""
     try:
-        return await evaluator.execute(sql)
+        return await evaluator.execute(request)
     except BackendError as error:
         if error.errno not in _MIXED_COLLATIONS:
             raise

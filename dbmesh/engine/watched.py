@@ -6,6 +6,8 @@ row's holder may need what it holds, and no server would see that deadlock.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.write import write
@@ -41,6 +43,7 @@ async def run_watched(
 
     Raises LockWaitTimeout (1205) with only the statement undone, Deadlock (1213) with all of the transaction.
     """
+    bound = replace(bound, units=tuple([unit.rewritten(caller.written) for unit in bound.units]))
     patience = Patience(watch.proxy.rules.lock_wait)
     while True:
         fresh = not transaction.branches

@@ -47,9 +47,7 @@ async def write(
             await transaction.branches[name].execute(f"SAVEPOINT {_SAVEPOINT}")
         for number, unit in enumerate(bound.units):
             connection = transaction.branches[unit.data_source]
-            answer = await (
-                _run(unit, connection, caller.encoding) if watched is None else watched.run(unit, connection)
-            )
+            answer = await (_run(unit, connection, caller) if watched is None else watched.run(unit, connection))
             payloads += answer.payloads
             columns = answer.result.columns
             _take(answer, unit, number, bound, outcome)
@@ -72,8 +70,8 @@ async def write(
     return outcome
 
 
-async def _run(unit: RouteUnit, connection: Connection, encoding: str) -> Answer:
-    result = await connection.execute(unit.sql.encode(encoding, "surrogateescape"))
+async def _run(unit: RouteUnit, connection: Connection, caller: Caller) -> Answer:
+    result = await connection.execute(caller.request(unit.sql))
     return Answer(result, (await connection.execute("SHOW WARNINGS")).rows if result.warnings else [])
 
 

@@ -10,14 +10,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.connection import Connection, Request, Result, answer_sequence
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
+from dbmesh.backend.statements import Key
 from dbmesh.engine.caller import Outcome, WarningRow
 from dbmesh.engine.collector import outcome_of
 from dbmesh.errors import BackendLost, MeshError
 from dbmesh.protocol import ColumnDefinition
-from dbmesh.protocol.constants import MAX_PAYLOAD, Status
+from dbmesh.protocol.constants import Status
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.lenenc import encode_int
 from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
@@ -25,6 +26,10 @@ from dbmesh.protocol.resultset import encode_text_row
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
+
+
+class StatementLost(Exception):
+    """A server does not know a prepared statement any more."""
 
 
 class Answers:
@@ -117,23 +122,37 @@ class Answers:
     async def drained(self) -> None:
         await self._session.client.drained()
 
-    async def relay(self, connection: Connection, sql: bytes, last_insert_id: int | None) -> Outcome:
+    def request(self, sql: str) -> Request:
+        return sql.encode(self.encoding, "surrogateescape")
+
+    def written(self, sql: str) -> str:
+        return sql
+
+    async def relay(self, connection: Connection, request: Request, last_insert_id: int | None) -> Outcome:
         """Where the backend's own numbers or flags would be wrong, the mesh answers."""
         if last_insert_id is not None:
-            outcome = outcome_of(await connection.execute(sql), last_insert_id)
-        elif self._must_translate(len(sql)):
-            outcome = await self._translate(connection, sql)
+            outcome = outcome_of(await connection.execute(request), last_insert_id)
         else:
-            outcome = await self._pass_on(connection, frame(b"\x03" + sql, 0))
+            outcome = await self._relayed(connection, request)
         if outcome.warnings or outcome.errno:
             outcome.warning_rows = await warnings_of(connection)
         return outcome
 
+    async def _relayed(self, connection: Connection, request: Request) -> Outcome:
+        assert isinstance(request, bytes)
+        packets = frame(b"\x03" + request, 0)
+        if self._must_translate(packets):
+            return await self._translate(connection, request)
+        return await self._pass_on(connection, packets)
+
     # -- relays
 
-    async def _pass_on(self, connection: Connection, packet: bytes) -> Outcome:
-        """Send a command and let its answer's packets pass to the client as they are."""
-        connection.relay(packet, self._session.client)
+    async def _pass_on(self, connection: Connection, packets: bytes, executing: Key | None = None) -> Outcome:
+        """Send a command and let its answer's packets pass to the client as they are. ``executing``: see `relay`.
+
+        Raises StatementLost when the server has lost what it was to execute; the client has got nothing then.
+        """
+        connection.relay(packets, self._session.client, executing)
         self.relaying = asyncio.get_running_loop().create_future()
         try:
             return await self.relaying
@@ -156,7 +175,13 @@ class Answers:
         if waiting is not None and not waiting.done():
             waiting.set_exception(error)
 
-    def _must_translate(self, length: int) -> bool:
+    def relay_stale(self) -> None:
+        """The server has lost the statement that `_pass_on` had it execute."""
+        waiting, self.relaying = self.relaying, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(StatementLost())
+
+    def _must_translate(self, packets: bytes) -> bool:
         """Whether the backend's status flags or sequence ids are not the client's: a saga's reads run in autocommit,
         one of several statements has others before or after it, and a text that crosses 16 MiB only after its rewriting
         is numbered otherwise."""
@@ -164,11 +189,11 @@ class Answers:
         if self._one_of_several:
             return True
         in_saga = session.transaction is not None and session.transaction.saga is not None
-        return in_saga or ((length + 1) // MAX_PAYLOAD + 1) & 0xFF != session.client.first_sequence
+        return in_saga or answer_sequence(packets) != session.client.first_sequence
 
-    async def _translate(self, connection: Connection, sql: bytes) -> Outcome:
-        """Rows pass undecoded, but the status flags and sequence ids are the mesh's."""
-        stream = await connection.stream(sql)
+    async def _translate(self, connection: Connection, request: Request) -> Outcome:
+        """Rows pass as they are, but the status flags and sequence ids are the mesh's."""
+        stream = await connection.stream(request)
         if not stream.columns:
             await stream.next_batch()
             ok = stream.reader.ok

@@ -34,7 +34,8 @@ class ClientGone(Exception):
 class Session(Protocol):
     """Who answers a client's commands. All calls come from the event loop's callbacks and must not block.
 
-    Each ``on_query`` and ``on_command`` is answered by exactly one ``connection.ready()``, at once or later.
+    Each ``on_query``, ``on_execute`` and ``on_command`` is answered by exactly one ``connection.ready()``, at once or
+    later.
     """
 
     def on_query(self, payload: bytes) -> None:
@@ -54,6 +55,14 @@ class Session(Protocol):
 
         ``started``: bytes of the response were passed on, so no ERR can follow.
         """
+        ...
+
+    def on_execute(self, payload: bytes) -> None:
+        """A COM_STMT_EXECUTE packet's payload, its command byte included."""
+        ...
+
+    def on_relay_stale(self, connection: Connection) -> None:
+        """A relay's server has lost the statement; nothing has been passed on, the connection is to be released."""
         ...
 
     def on_lost(self) -> None:
@@ -132,6 +141,11 @@ class ClientConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
 
     @property
+    def max_packet(self) -> int:
+        """Bytes of the longest command."""
+        return self._framer.max_size
+
+    @property
     def closed(self) -> bool:
         return self._closed
 
@@ -204,6 +218,11 @@ class ClientConnection(asyncio.Protocol):
         if self._session is not None:
             self._session.on_relay_end(connection)
 
+    def relay_stale(self, connection: Connection) -> None:
+        self._source = None
+        if self._session is not None:
+            self._session.on_relay_stale(connection)
+
     def interrupt_relay(self) -> None:
         """KILL QUERY for what is being relayed: the server answers with ERR 1317, or has already answered."""
         if self._source is not None:
@@ -252,6 +271,9 @@ class ClientConnection(asyncio.Protocol):
         try:
             if payload and payload[0] == Command.QUERY:
                 session.on_query(payload)
+                return
+            if payload and payload[0] == Command.STMT_EXECUTE:
+                session.on_execute(payload)
                 return
             request = decode_command(payload)
             if isinstance(request, Quit):

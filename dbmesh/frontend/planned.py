@@ -42,10 +42,10 @@ def allows(session: Session, plan: Plan) -> bool:
     return all(database in databases and user.may_use(database) for database, _ in plan.tables)
 
 
-async def plan_of(session: Session, text: str) -> tuple[Plan, Fingerprint]:
-    """The plan of a statement, from the cache or made now; the user may run it."""
+async def plan_of(session: Session, text: str, shape: Fingerprint | None = None) -> tuple[Plan, Fingerprint]:
+    """The plan of a statement, from the cache or made now; the user may run it. ``shape``: None for the text's."""
     generation = session.generation
-    shape = fingerprint(text)
+    shape = shape or fingerprint(text)
     setting = session.setting
     plan = generation.plans.get(setting, shape)
     if plan is None:
@@ -70,9 +70,9 @@ async def _judge(session: Session, text: str, verdict: MeshError) -> None:
     raise verdict
 
 
-async def run(session: Session, text: str) -> None:
-    """Run a client's statement and send the whole answer."""
-    plan, shape = await plan_of(session, text)
+async def run(session: Session, text: str, shape: Fingerprint | None = None) -> None:
+    """Run a client's statement and send the whole answer. ``shape``: with which values; None for the text's own."""
+    plan, shape = await plan_of(session, text, shape)
     if plan.kind.is_ddl:
         await session.commit()
     bound = await bind(session, plan, shape)

@@ -13,9 +13,11 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dbmesh.backend.cluster import Cluster
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
+from dbmesh.backend.statements import Key
 from dbmesh.engine.caller import Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import (
@@ -30,12 +32,14 @@ from dbmesh.errors import (
     UnknownCommand,
     UnknownDatabase,
 )
-from dbmesh.frontend import planned, select_into
+from dbmesh.frontend import planned, prepared_execute, select_into
 from dbmesh.frontend.answers import Answers, warnings_of
 from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
 from dbmesh.frontend.fields import field_list
 from dbmesh.frontend.pins import Pins
+from dbmesh.frontend.prepare import prepare
+from dbmesh.frontend.prepared import Statements
 from dbmesh.frontend.rights import need
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
@@ -44,13 +48,18 @@ from dbmesh.plan.model import SYSTEM_DATABASES
 from dbmesh.plan.system_tables import INFORMATION_SCHEMA
 from dbmesh.protocol.charset import python_codec, undecodable
 from dbmesh.protocol.commands import (
+    CloseStatement,
     Debug,
+    Fetch,
     FieldList,
     InitDb,
     Ping,
+    Prepare,
     ProcessKill,
     Request,
     ResetConnection,
+    ResetStatement,
+    SendLongData,
     SetOption,
     Statistics,
 )
@@ -59,7 +68,7 @@ from dbmesh.protocol.framing import frame
 from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
 from dbmesh.rules.model import Grant, LogicalDatabase, MeshRules, TransactionMode, User
 from dbmesh.sql.classify import classify
-from dbmesh.sql.fingerprint import fingerprint
+from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 from dbmesh.sql.split import statements_of
 
 if TYPE_CHECKING:
@@ -82,11 +91,12 @@ class Session:
         self.diagnostics = Diagnostics()
         self.answers = Answers(self)
         self.pins = Pins(self)
+        self.prepared = Statements()
         self.began = time.time()  # when the current statement, or the idling after the last one, began
         self.text = ""
         self._encoding = python_codec(state.client)
         self._undecodable = undecodable(self._encoding)
-        self.setting = self._setting()  # under which its plans are kept
+        self.setting = self.setting_in(self.database)  # under which its plans are kept
         self._cluster = mesh.generation.cluster  # of the connection that is being relayed
         self.multi_statements = bool(client.login.flags & Capability.MULTI_STATEMENTS)
         self._plain = True  # a statement may be relayed over any connection with the session's state
@@ -98,7 +108,7 @@ class Session:
 
     def on_query(self, payload: bytes) -> None:
         """COM_QUERY, the hot path. ``payload`` is the whole packet's, its command byte included."""
-        text = self._decoded(payload[1:])
+        text = self.decoded(payload[1:])
         self.began = time.time()
         self.text = text
         self.mesh.queries += 1
@@ -110,9 +120,9 @@ class Session:
                 target = plan.relay(shape.literals)
                 if target is not None and self._relay_now(generation, *target):
                     return
-        self._start(self._run(text))
+        self.start(self._run(text))
 
-    def _decoded(self, text: bytes) -> str:
+    def decoded(self, text: bytes) -> str:
         try:
             return text.decode(self._encoding, self._undecodable)
         except UnicodeDecodeError:
@@ -120,6 +130,17 @@ class Session:
                 f"it has bytes that are no {self.state.client} text, which the servers could read otherwise",
                 "send them as x'…' literals",
             ) from None
+
+    @property
+    def plain(self) -> bool:
+        """A statement may be relayed over any connection with the session's state."""
+        return self._plain
+
+    def on_execute(self, payload: bytes) -> None:
+        """COM_STMT_EXECUTE, the other hot path."""
+        self.began = time.time()
+        self.mesh.queries += 1
+        prepared_execute.on_execute(self, payload)
 
     def _relay_now(self, generation: Generation, data_source: str, sql: str) -> bool:
         state = self.settings.state
@@ -131,14 +152,28 @@ class Session:
         if connection.state is not state or self.client.first_sequence != 1:
             cluster.release(connection)
             return False
+        return self.relay_over(cluster, connection, packet)
+
+    def relay_over(
+        self, cluster: Cluster, connection: Connection, packets: bytes, executing: Key | None = None
+    ) -> bool:
+        """Relay with no task; the connection is released when the answer has passed, or now: then it says False."""
         self._cluster = cluster
         try:
-            connection.relay(packet, self.client)
+            connection.relay(packets, self.client, executing)
         except MeshError:
             # closed meanwhile, or a text that is too long for the client's sequence ids: the slow path tells
             cluster.release(connection)
             return False
         return True
+
+    def on_relay_stale(self, connection: Connection) -> None:
+        """The server has lost the statement that was to be executed: prepare it anew."""
+        if self.answers.relaying is not None:
+            self.answers.relay_stale()
+        else:
+            self._cluster.release(connection)
+            prepared_execute.again(self)
 
     def on_relay_end(self, connection: Connection) -> None:
         """The client has got the last packet of a relayed response. Called from the event loop's callback."""
@@ -154,7 +189,7 @@ class Session:
         if self.answers.relaying is not None:
             self.answers.relay_ended(outcome)
         elif outcome.warnings or outcome.errno:
-            self._start(self._finish_with_warnings(connection, outcome), answered=True)
+            self.start(self._finish_with_warnings(connection, outcome), answered=True)
         else:
             self.diagnostics.remember(outcome)
             self._cluster.release(connection)
@@ -183,22 +218,34 @@ class Session:
             case Statistics():
                 self.client.send(self.mesh.statistics().encode())
             case InitDb(name=name):
-                self._start(self._init_db(name))
+                self.start(self._init_db(name))
                 return
             case ResetConnection():
-                self._start(self._reset())
+                self.start(self._reset())
+                return
+            case CloseStatement(statement=number):
+                self.prepared.close(number)
+            case SendLongData():
+                prepared_execute.long_data(self, request)
+            case Prepare(text=text):
+                self.start(prepare(self, self.decoded(text)))
+                return
+            case ResetStatement(statement=number):
+                prepared_execute.reset(self, number)
+            case Fetch():
+                self.start(prepared_execute.fetch(self, request))
                 return
             case SetOption(multi_statements=on):
                 self.multi_statements = on
                 self.client.send(end_of_rows(self.status, 0, self.capabilities.deprecate_eof))
             case ProcessKill(id=id):
-                self._start(self._kill(id))
+                self.start(self._kill(id))
                 return
             case FieldList(table=table, pattern=pattern):
-                self._start(self._field_list(table, pattern))
+                self.start(self._field_list(table, pattern))
                 return
             case Debug():
-                self._start(self._debug())
+                self.start(self._debug())
                 return
             case _:
                 self.client.send(error_packet(UnknownCommand()))
@@ -214,6 +261,7 @@ class Session:
     async def _abandon(self, task: asyncio.Task[None] | None) -> None:
         if task is not None:
             await asyncio.wait([task])
+        self.prepared.clear()
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             await transaction.abandon()
@@ -221,7 +269,7 @@ class Session:
 
     # -- one statement
 
-    def _start(self, work: Coroutine[Any, Any, None], *, answered: bool = False) -> None:
+    def start(self, work: Coroutine[Any, Any, None], *, answered: bool = False) -> None:
         self.answers.begin(answered)
         self._running = self.mesh.generation
         self._task = asyncio.get_running_loop().create_task(self._guard(work))
@@ -262,19 +310,19 @@ class Session:
     async def _run(self, text: str) -> None:
         parts = statements_of(text, self.multi_statements)
         if len(parts) == 1:
-            await self._run_one(parts[0])
+            await self.run(self.mesh.opened(parts[0]))
             return
         for number, part in enumerate(parts, 1):
             self.answers.begin_part(last=number == len(parts))
             self.text = part
             if not part.strip():
                 raise ParseError.near(";" + ";".join(parts[number:]))
-            await self._run_one(part)
+            await self.run(self.mesh.opened(part))
             if not self.answers.succeeded:
                 return
 
-    async def _run_one(self, text: str) -> None:
-        text = self.mesh.opened(text)
+    async def run(self, text: str, shape: Fingerprint | None = None) -> None:
+        """A statement whose executable comments have been opened. ``shape``: with which values; None: the text's."""
         lost = self.pins.lost()
         if lost is not None:
             raise lost
@@ -285,7 +333,7 @@ class Session:
             await statement(self, text)
         else:
             into = select_into.into_variables(text)
-            await (planned.run(self, text) if into is None else select_into.run(self, into))
+            await (planned.run(self, text, shape) if into is None else select_into.run(self, into))
 
     async def _init_db(self, name: bytes) -> None:
         self.use(name.decode(self._encoding, "surrogateescape"))
@@ -294,6 +342,7 @@ class Session:
     async def _reset(self) -> None:
         await self.rollback()
         self.pins.clear()
+        self.prepared.clear()
         await self.adopt(self._first_settings)
         self.diagnostics = Diagnostics()
         self.answers.ok()
@@ -370,7 +419,7 @@ class Session:
         self.settings = settings
         self._encoding = python_codec(settings.state.client)
         self._undecodable = undecodable(self._encoding)
-        self.setting = self._setting()
+        self.setting = self.setting_in(self.database)
 
     async def _finish_with_warnings(self, connection: Connection, outcome: Outcome) -> None:
         try:
@@ -438,18 +487,22 @@ class Session:
     def use(self, name: str) -> None:
         """Choose the logical database, or one of the servers' own. Raises 1049 or 1044."""
         if name.lower() == INFORMATION_SCHEMA or (name in SYSTEM_DATABASES and self.user.may(Grant.MYSQL)):
-            self.database = name.lower()
-            self.setting = self._setting()
+            self.choose(name.lower())
             return
         if name not in self.rules.databases:
             raise UnknownDatabase(name)
         if not self.user.may_use(name):
             raise AccessDenied(f"Access denied for user {self.account} to database '{name}'")
-        self.database = name
-        self.setting = self._setting()
+        self.choose(name)
 
-    def _setting(self) -> str:
-        return f"{self.database or ''};{self.settings.state.meaning}"
+    def choose(self, database: str | None) -> None:
+        """Let names without a database be that one's, which the user may use."""
+        self.database = database
+        self.setting = self.setting_in(database)
+
+    def setting_in(self, database: str | None) -> str:
+        """All that plans depend on beside their text."""
+        return f"{database or ''};{self.settings.state.meaning}"
 
     @property
     def isolation_variable(self) -> str:

@@ -113,7 +113,7 @@ class ClientTransaction:
         _check_declared(plan, bound, self.generation.rules)
         assert self.session is not None
         result = await self.saga.execute(
-            bound.units,
+            [unit.rewritten(caller.written) for unit in bound.units],
             SessionConnections(self.session, self.generation),
             encoding=self.session.encoding,
             original=self.session.text,

@@ -43,6 +43,10 @@ class Parts:
     on_duplicate: bool
     recorded: bool
 
+    def sample(self, node: DataNode, literals: Sequence[str], call: Call) -> tuple[str, str]:
+        """``Plan.sample``: the client's statement, without what the mesh adds to it."""
+        return node.data_source, self.whole.render(literals, (node.table,), call.session_value)
+
     def unit(self, node: DataNode, placed: Sequence[Placed], extended: bool, filling: Filling) -> RouteUnit:
         """The statement for one data node. ``extended``: the mesh has added columns to it."""
         literals, _, call = filling
@@ -123,6 +127,9 @@ class CopiesInsert(Plan):
         if len(self.nodes) == 1 and not self.extended:
             self.text = self.parts.whole.format_for([self.nodes[0].table])
 
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        return self.parts.sample(self.nodes[0], literals, call)
+
     def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
         if self.text is None or (self.numbering is not None and self.numbering.place >= 0):
             return None
@@ -176,6 +183,9 @@ class ShardedInsert(Plan):
             texts = [(node.data_source, self.parts.whole.format_for([node.table])) for node in self.table.nodes]
             complete = tuple((data_source, text) for data_source, text in texts if text is not None)
             self.texts = complete if len(complete) == len(texts) else ()
+
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        return self.parts.sample(self.table.nodes[0], literals, call)
 
     def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
         if not self.texts:

@@ -12,6 +12,7 @@ from dbmesh.errors import NotSupported
 from dbmesh.plan.insert_text import InsertText, given_columns
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
+from dbmesh.plan.select import sample_of
 from dbmesh.plan.session_functions import user_variables
 from dbmesh.plan.write_text import answered_edits, file_grant, qualified_edits, sets_last_insert_id
 from dbmesh.rewrite import Edit, TableSlot, Template, splice
@@ -54,6 +55,9 @@ class InsertSelectPlan(Plan):
     route: RouteTemplate
     template: Template
     given_ids: bool
+
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        return sample_of(self.route, self.template, literals, call)
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         placement = place(self.route, literals)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol
 
 from dbmesh.errors import NoDatabase, NotSupported, UnknownDatabase, UnknownTable
@@ -54,6 +54,17 @@ class Write:
     replace: bool = False
     on_duplicate: bool = False
 
+    def rewritten(self, change: Callable[[str], str]) -> Write:
+        """With every text that has values in it changed."""
+        return replace(
+            self,
+            head=change(self.head),
+            where=change(self.where),
+            order_by=change(self.order_by),
+            limit=change(self.limit),
+            insert_rows=tuple([tuple([change(str(value)) for value in row]) for row in self.insert_rows]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RouteUnit:
@@ -63,6 +74,10 @@ class RouteUnit:
     table: str
     sql: str
     write: Write | None = None
+
+    def rewritten(self, change: Callable[[str], str]) -> RouteUnit:
+        """With every text that has values in it changed."""
+        return replace(self, sql=change(self.sql), write=self.write and self.write.rewritten(change))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +167,13 @@ class Plan(ABC):
     @abstractmethod
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         """The route units of one call. Raises NotSupported when its values need a route that cannot be answered."""
+
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        """(data source, SQL): the whole statement for some data node, to be read by its server and not to be run.
+
+        None where no data node could be given all of it.
+        """
+        return None
 
     def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
         """(data source, SQL) when one unit without merge and without session values is all; None: ``bind`` it.

@@ -12,7 +12,7 @@ from dbmesh.plan.model import Bound, Call, Plan, RouteUnit
 from dbmesh.rewrite import Template
 from dbmesh.route.conditions import AllOf, KeyOneOf
 from dbmesh.route.keys import Verdict, key_value
-from dbmesh.route.placement import Place, RouteKind, place
+from dbmesh.route.placement import Place, RouteKind, place, place_anywhere
 from dbmesh.route.router import RouteTemplate
 from dbmesh.rules.model import ShardedTable
 from dbmesh.schema import Column
@@ -70,6 +70,9 @@ class SelectPlan(Plan):
     def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
         return None if self.shortcut is None else self.shortcut.relay(literals)
 
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        return sample_of(self.route, self.single, literals, call)
+
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         placement = place(self.route, literals)
         if len(placement.places) == 1:
@@ -93,6 +96,9 @@ class UnicastPlan(Plan):
     data_source: str
     template: Template
 
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        return self.data_source, self.template.render(literals, (), call.session_value)
+
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         sql = self.template.render(literals, (), call.session_value)
         return Bound(self.kind, RouteKind.UNICAST, (RouteUnit(self.data_source, "", sql),), leaves=self.leaves)
@@ -105,6 +111,12 @@ class UnreadPlan(Plan):
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         assert self.judge is not None
         raise self.judge
+
+
+def sample_of(route: RouteTemplate, template: Template, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+    """``Plan.sample`` of a text with the route's tables in it."""
+    where = place_anywhere(route)
+    return None if where is None else (where.data_source, template.render(literals, where.tables, call.session_value))
 
 
 def _table(where: Place) -> str:

@@ -10,6 +10,7 @@ from dbmesh.rewrite import Edit, Piece, SessionValue, quoted
 from dbmesh.sql.assignments import user_variable
 from dbmesh.sql.functions import NAMED_LOCKS, REFUSED, SESSION_VALUE, SESSION_VARIABLE
 from dbmesh.sql.layout import Span, select_layouts
+from dbmesh.sql.placeholders import source_of
 from dbmesh.sql.tokens import Token, TokenKind
 
 # A number in their place would be an INT in the result's column definitions.
@@ -160,7 +161,7 @@ def _is_column(tokens: Sequence[Token], item: Span) -> bool:
 
 def label_of(text: str, tokens: Sequence[Token], item: Span) -> str:
     """What MySQL calls an unnamed column: the text of its expression."""
-    return text[tokens[item.first].start : tokens[item.last - 1].end]
+    return source_of(text, tokens[item.first].start, tokens[item.last - 1].end)
 
 
 def has_alias(tokens: Sequence[Token], item: Span) -> bool:

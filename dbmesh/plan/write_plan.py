@@ -110,6 +110,10 @@ class CopiesWrite(Plan):
     template: Template
     parts: WriteParts | None
 
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        first = self.places[0]
+        return first.data_source, self.template.render(literals, first.tables, call.session_value)
+
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         units = tuple(_unit(at, self.template, self.parts, literals, call) for at in self.places)
         return Bound(self.kind, RouteKind.BROADCAST, units, affected="first")

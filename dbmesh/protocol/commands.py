@@ -1,6 +1,6 @@
 """Command packets, decoded (protocol page "Command Phase"). A new command is a class, a function and a row.
 
-COM_QUERY is not here: it is the hot one, and its owner looks at the first byte and slices.
+COM_QUERY and COM_STMT_EXECUTE are not here: they are the hot ones, and their owner looks at the first byte and slices.
 """
 
 from __future__ import annotations
@@ -68,6 +68,54 @@ class Debug:
     __slots__ = ()
 
 
+class Prepare:
+    """``text``: a statement in the client's character set."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+
+class SendLongData:
+    """A piece of a parameter's value, ahead of COM_STMT_EXECUTE. There is no answer."""
+
+    __slots__ = ("data", "parameter", "statement")
+
+    def __init__(self, statement: int, parameter: int, data: bytes) -> None:
+        self.statement = statement
+        self.parameter = parameter
+        self.data = data
+
+
+class CloseStatement:
+    """There is no answer."""
+
+    __slots__ = ("statement",)
+
+    def __init__(self, statement: int) -> None:
+        self.statement = statement
+
+
+class ResetStatement:
+    """Its cursor is closed, the values that came ahead are forgotten."""
+
+    __slots__ = ("statement",)
+
+    def __init__(self, statement: int) -> None:
+        self.statement = statement
+
+
+class Fetch:
+    """The next ``rows`` rows of a statement's cursor."""
+
+    __slots__ = ("rows", "statement")
+
+    def __init__(self, statement: int, rows: int) -> None:
+        self.statement = statement
+        self.rows = rows
+
+
 class Unknown:
     """A command that the mesh does not have; the client gets 1047 and its connection lives."""
 
@@ -77,7 +125,23 @@ class Unknown:
         self.code = code
 
 
-Request = Quit | Ping | Statistics | ResetConnection | InitDb | SetOption | ProcessKill | FieldList | Debug | Unknown
+Request = (
+    Quit
+    | Ping
+    | Statistics
+    | ResetConnection
+    | InitDb
+    | SetOption
+    | ProcessKill
+    | FieldList
+    | Debug
+    | Prepare
+    | SendLongData
+    | CloseStatement
+    | ResetStatement
+    | Fetch
+    | Unknown
+)
 
 
 def _set_option(payload: bytes) -> Request:
@@ -99,6 +163,23 @@ def _field_list(payload: bytes) -> Request:
     return FieldList(table, pattern)
 
 
+def _numbers(payload: bytes, *widths: int) -> list[int]:
+    """The integers of these widths behind the command byte; more may follow them."""
+    found = []
+    at = 1
+    for width in widths:
+        found.append(int.from_bytes(payload[at : at + width], "little"))
+        at += width
+    if len(payload) < at:
+        raise ProtocolError()
+    return found
+
+
+def _send_long_data(payload: bytes) -> Request:
+    statement, parameter = _numbers(payload, 4, 2)
+    return SendLongData(statement, parameter, payload[7:])
+
+
 DECODERS: dict[int, Callable[[bytes], Request]] = {
     Command.QUIT: lambda payload: Quit(),
     Command.INIT_DB: lambda payload: InitDb(payload[1:]),
@@ -108,6 +189,11 @@ DECODERS: dict[int, Callable[[bytes], Request]] = {
     Command.SET_OPTION: _set_option,
     Command.PROCESS_KILL: _process_kill,
     Command.DEBUG: lambda payload: Debug(),
+    Command.STMT_PREPARE: lambda payload: Prepare(payload[1:]),
+    Command.STMT_SEND_LONG_DATA: _send_long_data,
+    Command.STMT_CLOSE: lambda payload: CloseStatement(*_numbers(payload, 4)),
+    Command.STMT_RESET: lambda payload: ResetStatement(*_numbers(payload, 4)),
+    Command.STMT_FETCH: lambda payload: Fetch(*_numbers(payload, 4, 4)),
     Command.RESET_CONNECTION: lambda payload: ResetConnection(),
 }
 

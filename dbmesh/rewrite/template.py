@@ -65,7 +65,7 @@ class Template:
                 case str():
                     parts.append(piece)
                 case Literal(index):
-                    parts.append(literals[index])
+                    parts.append(str(literals[index]))  # a slot writes its mark
                 case TableSlot(index, alias):
                     parts.append(_reference(tables[index], alias))
                 case SessionValue(name):

@@ -126,6 +126,15 @@ def _table_at(target: Target, data_source: str, node: int | None) -> str | None:
     return next((copy.table for copy in nodes if copy.data_source == data_source), None)
 
 
+def place_anywhere(route: RouteTemplate) -> Place | None:
+    """Some place where all of the tables are, whichever rows they have there."""
+    sharded = [target.rule for target in route.targets if isinstance(target.rule, ShardedTable)]
+    if not sharded:
+        return _without_shards(route).places[0]
+    found = (place_on(route, node) for node in range(len(sharded[0].nodes)))
+    return next((place for place in found if place is not None), None)
+
+
 def place_on(route: RouteTemplate, node: int) -> Place | None:
     """Data node number ``node`` of every sharded table, with the copies of the others there; None without."""
     sharded = {i: target for i, target in enumerate(route.targets) if isinstance(target.rule, ShardedTable)}

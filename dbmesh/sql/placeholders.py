@@ -1,0 +1,197 @@
+"""Statements with ``?``: planned with their parameters' values, run with the ``?`` in their places.
+
+A statement is *spelled* for the planner: each ``?`` becomes a literal of the parameter's class, so that to all of
+planning it is a text like any other. The literals that a plan is bound with are `Slot`: their value decides the route,
+and what they leave in a text is a mark, out of which `marked` makes ``?`` again, with the order of the parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dbmesh.errors import NotSupported
+from dbmesh.sql.fingerprint import Fingerprint, fingerprint, literal_spans
+from dbmesh.sql.tokens import Token, TokenKind, tokens
+
+# Half of a surrogate pair: no text that was decoded has it, undecodable bytes being U+DC80 to U+DCFF.
+_BEGIN, _END = "\ud800", "\ud801"
+_MARK = re.compile(f"{_BEGIN}([0-9]+){_END}")
+
+# form → what stands before the literal, and a literal of that class
+_FORMS = {
+    "i": ("", "1"), "I": ("-", "1"), "d": ("", "1.0"), "D": ("-", "1.0"), "s": ("", "''"), "b": ("", "x''"),
+    "t": ("DATE", "''"), "u": ("TIMESTAMP", "''"), "v": ("TIME", "''"), "n": ("NULL", ""),
+}  # fmt: skip
+_APART = frozenset(" \t\r\n(),=<>")
+
+
+class Spelled(str):
+    """A text with literals in the place of its ``?``. ``spans``: where they stand, with what was added around them."""
+
+    __slots__ = ("spans",)
+    spans: tuple[tuple[int, int], ...]
+
+
+def source_of(text: str, start: int, end: int) -> str:
+    """``text[start:end]`` as the client wrote it."""
+    if not isinstance(text, Spelled):
+        return text[start:end]
+    parts: list[str] = []
+    at = start
+    for first, last in text.spans:
+        if first < end and last > start:
+            parts += (text[at:first], "?") if first >= at else ("?",)
+            at = last
+    parts.append(text[at:end])
+    return "".join(parts)
+
+
+class Slot(str):
+    """A literal that is its value to whoever looks, and parameter ``number`` where it is written into a text."""
+
+    __slots__ = ("number",)
+    number: int
+
+    def __str__(self) -> str:
+        return f"{_BEGIN}{self.number}{_END}"
+
+
+class Argument(NamedTuple):
+    """A parameter's class, see `protocol.parameters.Parameter`, and its literal's source text."""
+
+    form: str
+    literal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A statement's shape for parameters of certain classes. ``literals``: the text's own, and parameters' numbers."""
+
+    key: str
+    literals: tuple[str | int, ...]
+
+    def shape(self, literals: Sequence[str]) -> Fingerprint:
+        """The shape with one call's values. ``literals``: source text of each parameter's literal."""
+        filled: list[str] = []
+        for literal in self.literals:
+            if isinstance(literal, int):
+                slot = Slot(literals[literal])
+                slot.number = literal
+                filled.append(slot)
+            else:
+                filled.append(literal)
+        return Fingerprint(self.key, tuple(filled))
+
+
+class Marked(NamedTuple):
+    """A text for a server. ``order``: which parameter each ``?`` is. ``lasting``: no value stands in the text."""
+
+    sql: str
+    order: tuple[int, ...]
+    lasting: bool
+
+
+class Placeholders:
+    """The ``?`` of one text, whose executable comments have been opened."""
+
+    def __init__(self, text: str) -> None:
+        found = [token for token in tokens(text) if token.kind is not TokenKind.COMMENT]
+        at = [number for number, token in enumerate(found) if token.text == "?"]
+        self.text = text
+        self.places = tuple(found[number].start for number in at)
+        self.limits = frozenset(index for index, number in enumerate(at) if _limits(found, number))
+        self._variants: dict[str, Variant] = {}
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def spelled(self, arguments: Sequence[Argument]) -> Spelled:
+        """The text with literals in the parameters' places."""
+        parts, spans, _ = self._parts(arguments)
+        text = Spelled("".join(parts))
+        text.spans = tuple(spans)
+        return text
+
+    def sample(self) -> list[Argument]:
+        """Values to plan with when none are known: strings, which every clause but LIMIT takes for constants."""
+        return [Argument("i", "1") if at in self.limits else Argument("s", "'1'") for at in range(len(self.places))]
+
+    def variant(self, forms: str) -> Variant:
+        """The shape for parameters of these classes."""
+        known = self._variants.get(forms)
+        if known is None:
+            if len(self._variants) >= _MOST_VARIANTS:
+                self._variants.clear()
+            known = self._variants[forms] = self._read(forms)
+        return known
+
+    def _read(self, forms: str) -> Variant:
+        parts, _, places = self._parts([Argument(form, _FORMS[form][1]) for form in forms])
+        starts = {place: index for index, place in enumerate(places)}
+        text = "".join(parts)
+        shape = fingerprint(text)
+        literals = tuple(
+            starts.pop(start, literal) for (start, _), literal in zip(literal_spans(text), shape.literals, strict=True)
+        )
+        if any(forms[index] != "n" for index in starts.values()):
+            raise NotSupported("a ? where no value can stand", "write the statement with a literal")
+        return Variant(_BEGIN + shape.key, literals)  # no plan of a text: its columns would be called otherwise
+
+    def _parts(self, arguments: Sequence[Argument]) -> tuple[list[str], list[tuple[int, int]], list[int]]:
+        """The pieces of the spelled text, the spans of what stands in the place of each ``?``, and of its literal."""
+        parts: list[str] = []
+        spans: list[tuple[int, int]] = []
+        places: list[int] = []
+        at = length = 0
+        for place, (form, literal) in zip(self.places, arguments, strict=True):
+            before = " " if place and self.text[place - 1] not in _APART else ""
+            after = " " if place + 1 < len(self.text) and self.text[place + 1] not in _APART else ""
+            parts += (self.text[at:place], before, _FORMS[form][0], literal, after)
+            start = length + place - at
+            places.append(start + len(before) + len(_FORMS[form][0]))
+            length = places[-1] + len(literal) + len(after)
+            spans.append((start, length))
+            at = place + 1
+        parts.append(self.text[at:])
+        return parts, spans, places
+
+
+_MOST_VARIANTS = 64
+
+
+def _limits(found: Sequence[Token], at: int) -> bool:
+    """Whether the token is a row count of LIMIT or OFFSET."""
+    before = found[at - 1].upper or found[at - 1].text if at else ""
+    if before == "," and at >= 3:
+        return found[at - 3].upper == "LIMIT"
+    return before in ("LIMIT", "OFFSET")
+
+
+def marked(sql: str, arguments: Sequence[Argument]) -> Marked:
+    """A text that was bound with slots, as a server is to prepare it."""
+    parts: list[str] = []
+    order: list[int] = []
+    lasting = True
+    at = 0
+    for match in _MARK.finditer(sql):
+        index = int(match[1])
+        form, literal = arguments[index]
+        prefix = _FORMS[form][0]
+        before = sql[at : match.start()]
+        at = match.end()
+        if before.endswith(prefix):
+            parts += (before[: len(before) - len(prefix)], "?")
+            order.append(index)
+        else:  # the planner has taken the literal from where it stood
+            parts += (before, literal)
+            lasting = False
+    parts.append(sql[at:])
+    return Marked("".join(parts), tuple(order), lasting)
+
+
+def written(sql: str, arguments: Sequence[Argument]) -> str:
+    """A text that was bound with slots, with the values themselves."""
+    return _MARK.sub(lambda match: arguments[int(match[1])].literal, sql)
