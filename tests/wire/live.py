@@ -79,6 +79,13 @@ class RelaySession:
                 self.client.send(error_packet(UnknownCommand()))
         self.client.ready()
 
+    def on_execute(self, payload: bytes) -> None:
+        self.client.send(error_packet(UnknownCommand()))
+        self.client.ready()
+
+    def on_relay_stale(self, connection: Connection) -> None:
+        raise AssertionError("no statement is prepared")
+
     def on_relay_end(self, connection: Connection) -> None:
         self.cluster.release(connection)
         self.client.ready()

@@ -37,6 +37,9 @@ class Recorder:
     def relay_end(self, connection: Connection) -> None:
         self.ended.set_result(None)
 
+    def relay_stale(self, connection: Connection) -> None:
+        raise AssertionError("no statement is prepared")
+
     def relay_lost(self, connection: Connection, error: BackendLost) -> None:
         self.ended.set_exception(error)
 

@@ -1,0 +1,300 @@
+"""Prepared statements over shards, in raw packets: values, routes, errors, cursors, transactions."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from dbmesh.protocol import Capability, Command, FieldType, Status
+from dbmesh.protocol.binary import RowCodec
+from tests.binary_client import (
+    NULL,
+    Answer,
+    BinaryClient,
+    Refused,
+    blob,
+    decimal,
+    double,
+    execute_payload,
+    integer,
+    text,
+)
+from tests.integration.conftest import Town
+
+Rows = list[list[bytes | None]]
+
+
+@pytest.fixture(params=[0, Capability.DEPRECATE_EOF], ids=["eof", "deprecate_eof"])
+def client(town: Town, request: pytest.FixtureRequest) -> Iterator[BinaryClient]:
+    with BinaryClient(town.mesh.port, "app", "secret", "town", request.param) as client:
+        yield client
+
+
+@pytest.fixture
+def persons(town: Town, execute: Callable[..., object]) -> Town:
+    values = ", ".join(f"({id}, 'n{id}', {id % 5}, NULL)" for id in range(20))
+    execute(f"INSERT INTO person (id, name, age, mail) VALUES {values}")
+    return town
+
+
+def rows(answer: Answer) -> Rows:
+    codec = RowCodec(answer.columns)
+    return [codec.decode(row) for row in answer.rows]
+
+
+def test_a_value_decides_the_shard_and_the_placeholder_stays(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT id, name FROM person WHERE id = ?")
+    assert [column.name for column in statement.columns] == [b"id", b"name"]
+    assert len(statement.parameters) == 1
+    for id in (3, 4, 5, 6, 3, 4):
+        assert rows(client.execute(statement.id, integer(id))) == [[b"%d" % id, b"n%d" % id]]
+    assert rows(client.execute(statement.id, integer(-7))) == []
+    assert rows(client.execute(statement.id, NULL)) == []
+    assert rows(client.execute(statement.id, double(5.0))) == [[b"5", b"n5"]]
+    assert rows(client.execute(statement.id, decimal("6"))) == [[b"6", b"n6"]]
+    assert rows(client.execute(statement.id, text("7"))) == [[b"7", b"n7"]]
+
+
+def test_types_of_the_last_time_hold_when_the_client_sends_none(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT name FROM person WHERE id = ?")
+    assert rows(client.execute(statement.id, integer(3))) == [[b"n3"]]
+    for id in range(4, 12):
+        assert rows(client.execute(statement.id, integer(id), bound=False)) == [[b"n%d" % id]]
+
+
+def test_rows_of_several_shards_are_merged_into_binary_rows(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT id, age + ? FROM person WHERE id >= ? ORDER BY id DESC LIMIT ?")
+    answer = client.execute(statement.id, integer(10), integer(5), integer(4))
+    assert rows(answer) == [[b"%d" % id, b"%d" % (id % 5 + 10)] for id in (19, 18, 17, 16)]
+    assert [column.name for column in answer.columns] == [b"id", b"age + ?"]
+    again = client.execute(statement.id, integer(-1), integer(17), integer(1))
+    assert rows(again) == [[b"19", b"3"]]
+
+
+def test_groups_are_merged(persons: Town, client: BinaryClient) -> None:
+    sql = "SELECT age, COUNT(*), SUM(id) + ?, AVG(id) FROM person WHERE id < ? GROUP BY age ORDER BY age"
+    statement = client.prepare(sql)
+    answer = client.execute(statement.id, integer(1), integer(10))
+    assert rows(answer) == [[b"%d" % age, b"2", b"%d" % (2 * age + 6), b"%.4f" % (age + 2.5)] for age in range(5)]
+    assert [column.name for column in answer.columns] == [column.name for column in statement.columns]
+
+
+def test_rows_of_one_insert_go_where_their_values_say(town: Town, client: BinaryClient) -> None:
+    sql = "INSERT INTO person (name, id, age, mail) VALUES (?, ?, ?, ?), (?, ?, -?, ?), ('x', ?, 1, ?)"
+    statement = client.prepare(sql)
+    answer = client.execute(
+        statement.id,
+        text("it's \\ ü"), integer(1), integer(-5), NULL,
+        text("two"), integer(2), integer(7), text("m"),
+        integer(8), NULL,
+    )  # fmt: skip
+    assert (answer.ok.affected, answer.ok.info) == (3, b"Records: 3  Duplicates: 0  Warnings: 0")
+    assert town.persons() == {1: "it's \\ ü", 2: "two", 8: "x"}
+    found = client.execute(client.prepare("SELECT id, age, mail FROM person ORDER BY id").id)
+    assert rows(found) == [[b"1", b"-5", None], [b"2", b"-7", b"m"], [b"8", b"1", None]]
+
+
+def test_an_error_of_the_statement_comes_when_it_is_prepared(client: BinaryClient) -> None:
+    for sql, errno in (
+        ("SELEC 1", 1064),
+        ("SELECT nope FROM person WHERE id = ?", 1054),
+        ("SELECT * FROM nowhere", 1146),
+        ("SELECT id ? FROM person", 1064),
+        ("", 1065),
+        ("PREPARE a FROM 'SELECT 1'", 1295),
+        ("SELECT 1; SELECT 2", 1064),
+        ("SET @a = = 1", 1064),
+    ):
+        with pytest.raises(Refused) as refused:
+            client.prepare(sql)
+        assert refused.value.errno == errno, sql
+    assert client.ping()
+
+
+def test_what_cannot_be_answered_is_refused_when_it_is_executed(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT a.id FROM person a JOIN note b ON a.name = b.body WHERE a.id = ?")
+    with pytest.raises(Refused) as refused:
+        client.execute(statement.id, integer(1))
+    assert refused.value.errno == 1235
+
+
+def test_an_unknown_statement_is_1243_and_the_connection_lives(client: BinaryClient) -> None:
+    for use in (lambda: client.execute(77), lambda: client.reset(77), lambda: client.fetch(77, 1)):
+        with pytest.raises(Refused) as refused:
+            use()
+        assert refused.value.errno == 1243
+    client.close(77)
+    client.long_data(77, 0, b"x")
+    statement = client.prepare("SELECT ?")
+    client.close(statement.id)
+    with pytest.raises(Refused, match=r"1243 .*mysqld_stmt_execute"):
+        client.execute(statement.id, integer(1))
+    assert client.ping()
+
+
+def test_malformed_packets_get_an_error_and_the_connection_lives(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT ?, ? FROM person WHERE id = 3")
+    whole = execute_payload(statement.id, [integer(1), text("some text")])
+    for length in range(9, len(whole)):
+        client.command(Command.STMT_EXECUTE, whole[:length])
+        with pytest.raises(Refused) as refused:
+            client.answer()
+        assert refused.value.errno == 1210
+    client.command(Command.STMT_EXECUTE, whole + b"more")
+    with pytest.raises(Refused, match="1210"):
+        client.answer()
+    client.command(Command.STMT_EXECUTE, execute_payload(statement.id, [(0x77, b"1"), integer(1)]))
+    with pytest.raises(Refused, match="1210"):
+        client.answer()
+    assert rows(client.execute(statement.id, integer(1), text("x"))) == [[b"1", b"x"]]
+
+
+def test_a_parameter_without_a_type_is_1210(client: BinaryClient) -> None:
+    statement = client.prepare("SELECT ?")
+    with pytest.raises(Refused, match="1210"):
+        client.execute(statement.id, integer(1), bound=False)
+
+
+def test_long_data_comes_in_pieces_and_is_used_once(town: Town, client: BinaryClient) -> None:
+    statement = client.prepare("INSERT INTO note (note_id, body) VALUES (?, ?)")
+    for piece in (b"one, ", b"two, ", b"three"):
+        client.long_data(statement.id, 1, piece)
+    client.execute(statement.id, integer(1), (FieldType.BLOB, None))
+    client.execute(statement.id, integer(2), text("plain"))
+    client.long_data(statement.id, 1, b"forgotten")
+    client.reset(statement.id)
+    client.execute(statement.id, integer(3), text("after"))
+    found = client.execute(client.prepare("SELECT body FROM note ORDER BY note_id").id)
+    assert rows(found) == [[b"one, two, three"], [b"plain"], [b"after"]]
+
+
+def test_a_value_of_many_megabytes_arrives_whole(town: Town, client: BinaryClient) -> None:
+    value = bytes(range(256)) * 8192 * 3  # 6 MiB, in pieces to the server
+    statement = client.prepare("SELECT MD5(?), LENGTH(?), ?")
+    [row] = rows(client.execute(statement.id, blob(value), blob(value), integer(1)))
+    assert row[1:] == [b"%d" % len(value), b"1"]
+
+
+def test_generated_keys_are_told(town: Town, client: BinaryClient) -> None:
+    statement = client.prepare("INSERT INTO note (body) VALUES (?)")
+    first = client.execute(statement.id, text("a")).ok.last_insert_id
+    second = client.execute(statement.id, text("b")).ok.last_insert_id
+    assert second > first > 0
+    asked = client.prepare("SELECT LAST_INSERT_ID()")
+    assert rows(client.execute(asked.id)) == [[b"%d" % second]]
+
+
+def test_a_cursor_gives_the_rows_piece_by_piece(persons: Town, client: BinaryClient) -> None:
+    one = client.prepare("SELECT id FROM person WHERE id > ? ORDER BY id")
+    other = client.prepare("SELECT id, name FROM person WHERE id = ?")
+    opened = client.execute(one.id, integer(9), cursor=True)
+    assert opened.rows == []
+    assert opened.ok.status & Status.CURSOR_EXISTS
+    client.execute(other.id, integer(3), cursor=True)
+    codec, seen = RowCodec(opened.columns), []
+    for count in (3, 0, 4, 2):
+        got, end = client.fetch(one.id, count)
+        seen += [codec.decode(row) for row in got]
+        assert end.status & Status.CURSOR_EXISTS
+        assert not end.status & Status.LAST_ROW_SENT
+    [row], end = client.fetch(other.id, 1)
+    assert RowCodec(other.columns).decode(row) == [b"3", b"n3"]
+    got, end = client.fetch(one.id, 100)
+    seen += [codec.decode(row) for row in got]
+    assert seen == [[b"%d" % id] for id in range(10, 20)]
+    assert end.status & Status.LAST_ROW_SENT
+    with pytest.raises(Refused, match="1421"):
+        client.fetch(one.id, 1)
+    client.execute(one.id, integer(9), cursor=True)
+    client.reset(one.id)
+    with pytest.raises(Refused, match="1421"):
+        client.fetch(one.id, 1)
+
+
+def test_a_statement_without_rows_opens_no_cursor(town: Town, client: BinaryClient) -> None:
+    statement = client.prepare("INSERT INTO person (id) VALUES (?)")
+    assert client.execute(statement.id, integer(1), cursor=True).ok.affected == 1
+    with pytest.raises(Refused, match="1421"):
+        client.fetch(statement.id, 1)
+
+
+def test_what_the_mesh_answers_itself_comes_in_binary(town: Town, client: BinaryClient) -> None:
+    show = client.prepare("SHOW TABLES LIKE 'per%'")
+    assert [column.name[:10] for column in show.columns] == [b"Tables_in_"]
+    assert rows(client.execute(show.id)) == [[b"person"]]
+    client.execute(client.prepare("SET @a = ?").id, integer(42))
+    assert rows(client.execute(client.prepare("SELECT @a + 1").id)) == [[b"43"]]
+    begin, insert, back = (
+        client.prepare(sql) for sql in ("BEGIN", "INSERT INTO person (id) VALUES (?), (?)", "ROLLBACK")
+    )
+    assert client.execute(begin.id).ok.status & Status.IN_TRANS
+    assert client.execute(insert.id, integer(1), integer(2)).ok.affected == 2
+    assert rows(client.execute(client.prepare("SELECT COUNT(*) FROM person").id)) == [[b"2"]]
+    client.execute(back.id)
+    assert town.persons() == {}
+
+
+def test_a_statement_belongs_to_the_database_it_was_prepared_in(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT COUNT(*), DATABASE() FROM person")
+    client.query("USE information_schema")
+    assert rows(client.execute(statement.id)) == [[b"20", b"town"]]
+    assert rows(client.execute(client.prepare("SELECT DATABASE()").id)) == [[b"information_schema"]]
+
+
+def test_ddl_in_between_is_noticed(town: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT * FROM person WHERE id = ?")
+    client.execute(client.prepare("INSERT INTO person (id, name) VALUES (?, ?)").id, integer(1), text("a"))
+    for _ in range(3):
+        assert len(rows(client.execute(statement.id, integer(1)))[0]) == 4
+    client.query("ALTER TABLE person ADD COLUMN more INT DEFAULT 9")
+    try:
+        for _ in range(3):
+            assert rows(client.execute(statement.id, integer(1)))[0][4] == b"9"
+    finally:
+        client.query("ALTER TABLE person DROP COLUMN more")
+    assert len(rows(client.execute(statement.id, integer(1)))[0]) == 4
+
+
+def test_reset_connection_forgets_all_statements(client: BinaryClient) -> None:
+    statement = client.prepare("SELECT 1")
+    client.command(Command.RESET_CONNECTION)
+    client.ok()
+    with pytest.raises(Refused, match="1243"):
+        client.execute(statement.id)
+
+
+def test_many_statements_on_one_connection_do_not_pile_up_on_the_servers(persons: Town, client: BinaryClient) -> None:
+    def kept() -> int:
+        [row] = persons.servers[0].rows("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'")
+        return int(row[1])
+
+    before = kept()
+    for number in range(300):
+        statement = client.prepare(f"SELECT id + {number} FROM person WHERE id = ?")
+        assert rows(client.execute(statement.id, integer(2))) == [[b"%d" % (number + 2)]]
+        client.close(statement.id)
+    assert kept() - before < 300
+
+
+def test_base_transactions_write_and_undo_by_prepared_statements(persons: Town, client: BinaryClient) -> None:
+    client.query("SET dbmesh_transaction = 'base'")
+    before = persons.persons()
+    client.query("BEGIN")
+    update = client.prepare("UPDATE person SET name = ?, age = -? WHERE id > ?")
+    assert client.execute(update.id, text("it's"), integer(-3), integer(15)).ok.affected == 4
+    insert = client.prepare("INSERT INTO person (id, name, age) VALUES (?, ?, ?), (?, ?, ?)")
+    client.execute(insert.id, integer(100), text("a"), NULL, integer(101), text("b"), integer(-1))
+    read = client.prepare("SELECT id, name, age FROM person WHERE id > ? ORDER BY id")
+    assert rows(client.execute(read.id, integer(18))) == [
+        [b"19", b"it's", b"3"], [b"100", b"a", None], [b"101", b"b", b"-1"],
+    ]  # fmt: skip
+    client.query("ROLLBACK")
+    assert persons.persons() == before
+
+
+def test_the_number_of_the_last_statement_may_be_left_out(client: BinaryClient) -> None:
+    client.prepare("SELECT 5")
+    client.command(Command.STMT_EXECUTE, struct.pack("<IBI", 0xFFFFFFFF, 0, 1))
+    assert rows(client.answer()) == [[b"5"]]
