@@ -38,6 +38,8 @@ from dbmesh.transaction.tables import NoTables
 
 OK, UNREACHABLE, CONFLICT, PARKED, NOT_FOUND = range(5)
 
+_AT_WORK = (TxState.ACTIVE, TxState.COMMITTING)
+
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -207,7 +209,7 @@ async def _replay(proxy: Proxy, transaction: GlobalTransaction, only: Sequence[s
 
 async def _unowned(proxy: Proxy, transaction: GlobalTransaction, wait: bool) -> GlobalTransaction:
     """The transaction once nobody drives it; _Exit when its proxy lives."""
-    if transaction.state is not TxState.ACTIVE or not transaction.owner_lives:
+    if transaction.state not in _AT_WORK or not transaction.owner_lives:
         return transaction
     seconds = proxy.rules.lease + 1 if wait else 0
     with Console(stderr=True).status(f"waiting for the lease of proxy {transaction.owner} to end"):
@@ -215,9 +217,9 @@ async def _unowned(proxy: Proxy, transaction: GlobalTransaction, wait: bool) -> 
         while asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.2)
             found = await proxy.log.read(transaction.gtrid)
-            if found is None or found.state is not TxState.ACTIVE or not found.owner_lives:
+            if found is None or found.state not in _AT_WORK or not found.owner_lives:
                 return found or transaction
-    raise _Exit(CONFLICT, f"{transaction.gtrid} is ACTIVE and its proxy {transaction.owner} lives")
+    raise _Exit(CONFLICT, f"{transaction.gtrid} is {transaction.state} and its proxy {transaction.owner} lives")
 
 
 def _say(gtrid: str, state: TxState, detail: str, as_json: bool) -> None:
@@ -348,7 +350,7 @@ def _summary(transaction: GlobalTransaction) -> dict[str, Any]:
     }
 
 
-_COLOURS = {"ACTIVE": "cyan", "COMMITTED": "green", "ROLLED_BACK": "yellow", "PARKED": "bold red"}
+_COLOURS = {"ACTIVE": "cyan", "COMMITTING": "cyan", "COMMITTED": "green", "ROLLED_BACK": "yellow", "PARKED": "bold red"}
 
 
 def _print_list(found: Sequence[GlobalTransaction]) -> None:

@@ -24,7 +24,7 @@ _DEADLOCK = 1213
 
 async def run_alone(bound: Bound, generation: Generation, caller: Caller, based: Based, watch: Watch) -> Outcome:
     """An autocommit statement: a local transaction of its own, on one shard or on several."""
-    own = LocalTransaction(generation.cluster, caller.capabilities)
+    own = LocalTransaction(generation.lender, caller.capabilities)
     try:
         outcome = await run_watched(bound, caller, own, based, watch, "")
         await uninterrupted(own.commit())

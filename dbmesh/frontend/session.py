@@ -66,7 +66,7 @@ from dbmesh.protocol.commands import (
 from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
-from dbmesh.rules.model import Grant, LogicalDatabase, MeshRules, TransactionMode, User
+from dbmesh.rules.model import BaseMode, Grant, LogicalDatabase, MeshRules, TransactionMode, User
 from dbmesh.sql.classify import classify
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 from dbmesh.sql.split import statements_of
@@ -483,6 +483,10 @@ class Session:
         database = self.logical_database
         default = database.transaction_default if database is not None else None
         return self.settings.transaction or default or self.rules.transaction.default
+
+    @property
+    def base_mode(self) -> BaseMode:
+        return self.settings.base_mode or self.rules.transaction.base_mode
 
     def use(self, name: str) -> None:
         """Choose the logical database, or one of the servers' own. Raises 1049 or 1044."""

@@ -17,9 +17,10 @@ from dbmesh.errors import NotSupported, ParseError
 from dbmesh.plan.model import Bound, Plan
 from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.transaction import ports
+from dbmesh.transaction.deferred import Deferred
 from dbmesh.transaction.local import LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
-from dbmesh.transaction.watch import Watch
+from dbmesh.transaction.watch import Watch, undeclared
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -58,33 +59,36 @@ class SessionConnections:
 
 @dataclass(slots=True)
 class ClientTransaction:
-    """Exactly one of ``local`` and ``saga`` is there."""
+    """Exactly one of ``local`` and ``saga`` is there; ``saga`` is for BASE in eager mode."""
 
     generation: Generation
+    session: Session
     local: LocalTransaction | None = None
     saga: Saga | None = None
-    session: Session | None = None
-    watch: Watch | None = None  # with `local`, where BASE transactions are configured
+    watch: Watch | None = None  # with ``local``, where BASE transactions are configured
 
     @classmethod
     async def begin(cls, session: Session, text: str) -> ClientTransaction:
         """A new one in the session's mode. ``text``: BEGIN or START TRANSACTION with its options."""
         options = _options(text)
         generation = session.generation
-        if session.transaction_mode == "base" and not _reads_only(session, options):
-            if _SNAPSHOT in options:
-                raise NotSupported(
-                    "a BASE transaction commits each statement, so it has no snapshot",
-                    "add READ ONLY, or use SET dbmesh_transaction='local'",
-                )
-            saga = session.mesh.sagas.begin(generation.catalog, f"{session.user.name}@{session.client.host}")
-            return cls(generation, saga=saga, session=session)
+        base = session.transaction_mode == "base" and not _reads_only(session, options)
+        client = f"{session.user.name}@{session.client.host}"
+        if base and session.base_mode == "eager":
+            _check_eager(session, options)
+            return cls(generation, session, saga=session.mesh.sagas.begin(generation.catalog, client))
+        proxy = session.mesh.proxy
+        watch: Watch | None = None
+        if base:
+            proxy.require_log()
+            watch = Deferred(proxy, generation.catalog, client)
+        elif proxy.rules.log is not None:
+            watch = Watch(proxy, generation.catalog)
         local = LocalTransaction(generation.lender, session.capabilities, _begin_statements(session, options))
         if _SNAPSHOT in options and session.logical_database is not None:
             # a snapshot is taken where it is asked for, not where the first row is read
             await local.enlist(session.logical_database.data_sources, session.state)
-        watch = Watch(session.mesh.proxy, generation.catalog) if session.mesh.proxy.rules.log is not None else None
-        return cls(generation, local=local, session=session, watch=watch)
+        return cls(generation, session, local=local, watch=watch)
 
     async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement of the transaction."""
@@ -92,8 +96,8 @@ class ClientTransaction:
             return await self.write(plan, bound, caller)
         if self.saga is not None and plan.locks:
             raise NotSupported(
-                "a BASE transaction commits each statement, so SELECT with a locking clause would hold no lock",
-                "leave the clause out, or use SET dbmesh_transaction='local'",
+                "eager mode commits each statement, so SELECT with a locking clause would hold no lock",
+                "leave the clause out, or use SET dbmesh_base_mode='deferred'",
             )
         return await engine.run(bound, self.generation, caller, self.local)
 
@@ -105,13 +109,13 @@ class ClientTransaction:
     async def write(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement that changes rows on one shard or several: on all of them or on none."""
         if self.local is not None:
+            if self._deferred is not None and not plan.based:
+                self._deferred.outside(bound.units, undeclared(plan.tables[-1].name if plan.tables else ""))
             if not plan.based or self.watch is None:
                 return await engine.run(bound, self.generation, caller, self.local)
-            assert self.session is not None
             return await run_watched(bound, caller, self.local, plan.based, self.watch, self.session.text)
         assert self.saga is not None
         _check_declared(plan, bound, self.generation.rules)
-        assert self.session is not None
         result = await self.saga.execute(
             [unit.rewritten(caller.written) for unit in bound.units],
             SessionConnections(self.session, self.generation),
@@ -128,7 +132,10 @@ class ClientTransaction:
         )
 
     async def commit(self) -> None:
-        await uninterrupted(self.saga.commit() if self.saga is not None else self._local.commit())
+        if self._deferred is not None:
+            await uninterrupted(self._deferred.commit(self._local))
+        else:
+            await uninterrupted(self.saga.commit() if self.saga is not None else self._local.commit())
 
     async def rollback(self) -> None:
         await uninterrupted(self.saga.rollback() if self.saga is not None else self._local.rollback())
@@ -138,9 +145,13 @@ class ClientTransaction:
             self.saga.savepoint(name)
         else:
             await self._local.savepoint(name)
+        if self._deferred is not None:
+            self._deferred.mark(name)
 
     async def rollback_to(self, name: str) -> None:
         await (self.saga.rollback_to(name) if self.saga is not None else self._local.rollback_to(name))
+        if self._deferred is not None:
+            self._deferred.back_to(name)
 
     async def release_savepoint(self, name: str) -> None:
         if self.saga is not None:
@@ -156,9 +167,24 @@ class ClientTransaction:
             self._local.discard()
 
     @property
+    def _deferred(self) -> Deferred | None:
+        return self.watch if isinstance(self.watch, Deferred) else None
+
+    @property
     def _local(self) -> LocalTransaction:
         assert self.local is not None
         return self.local
+
+
+def _check_eager(session: Session, options: tuple[str, ...]) -> None:
+    why = "a BASE transaction in eager mode commits each statement, so it has no"
+    if _SNAPSHOT in options:
+        raise NotSupported(f"{why} snapshot", "add READ ONLY, or SET dbmesh_base_mode='deferred'")
+    if any(name == "transaction_isolation" for name, _ in session.settings.next_transaction):
+        raise NotSupported(
+            f"{why} isolation level of its own",
+            "SET SESSION TRANSACTION ISOLATION LEVEL for its statements, or SET dbmesh_base_mode='deferred'",
+        )
 
 
 def _check_declared(plan: Plan, bound: Bound, rules: MeshRules) -> None:
@@ -168,10 +194,7 @@ def _check_declared(plan: Plan, bound: Bound, rules: MeshRules) -> None:
         home = rules.databases.get(database)
         rule = home.table(name) if home is not None else None
         if rule is not None and not rule.base and not written.isdisjoint(rule.nodes):
-            raise NotSupported(
-                f"table {name} is not declared for BASE transactions",
-                "write base: true into its rule, or use SET dbmesh_transaction='local'",
-            )
+            raise undeclared(name)
 
 
 def _options(text: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from dbmesh.frontend.asks import ask, default_collation, try_state
 from dbmesh.frontend.planned import collect
 from dbmesh.protocol.charset import charset_of, python_codec
 from dbmesh.protocol.literals import literal_of, typed_literal
-from dbmesh.rules.model import TransactionMode
+from dbmesh.rules.model import BaseMode, TransactionMode
 from dbmesh.sql.assignments import Assignment, Scope, parse_set, user_variable
 from dbmesh.sql.layout import closing
 from dbmesh.sql.tokens import TokenKind, tokens
@@ -63,12 +63,13 @@ async def set_statement(session: Session, text: str) -> None:
 class Settings:
     """What a session has set. ``state`` is what its backends must have; the rest the mesh keeps to itself.
 
-    ``transaction``: the mode of new transactions, None for the rules' default. ``next_transaction``: what SET
+    ``transaction`` and ``base_mode``: of new transactions, None for the rules' default. ``next_transaction``: what SET
     TRANSACTION said of the next one. ``last_insert_id``: what the client has SET it to, None when it has not.
     """
 
     state: SessionState
     transaction: TransactionMode | None = None
+    base_mode: BaseMode | None = None
     autocommit: bool = True
     next_transaction: tuple[tuple[str, str], ...] = ()
     last_insert_id: int | None = None
@@ -243,9 +244,12 @@ async def _transaction_mode(session: Session, draft: Settings, name: str, litera
 
 
 async def _base_mode(session: Session, draft: Settings, name: str, literal: str) -> Settings:
-    if _plain(literal) not in ("eager", "default"):
-        raise BackendError(1231, "42000", f"Variable '{name}' can't be set to the value of '{_plain(literal)}'")
-    return draft
+    mode = _plain(literal)
+    if mode != "default" and mode not in get_args(BaseMode):
+        raise BackendError(1231, "42000", f"Variable '{name}' can't be set to the value of '{mode}'")
+    if session.in_transaction:
+        raise BackendError(1568, "25001", "Transaction mode can't be changed while a transaction is in progress")
+    return replace(draft, base_mode=None if mode == "default" else cast(BaseMode, mode))
 
 
 async def _client_charset(session: Session, draft: Settings, name: str, literal: str) -> Settings:

@@ -227,7 +227,9 @@ class TransactionPart(Part):
     """Global transactions."""
 
     default: Mode = Field("local", description="Transactions of sessions that do not choose")
-    base_mode: Literal["eager"] = "eager"
+    base_mode: Literal["deferred", "eager"] = Field(
+        "deferred", description="Whether BASE transactions commit all at once or each statement"
+    )
     log: str | None = Field(None, description="The data source of the coordinator log")
     schema_: str = Field("_dbmesh", alias="schema", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="The mesh's own")
     deadline: Seconds = Field(60.0, description="A BASE transaction is rolled back after")

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 TransactionMode = Literal["local", "base"]
+BaseMode = Literal["deferred", "eager"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +252,13 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class TransactionRules:
-    """How global transactions run. ``log``: the data source of the coordinator log. Times in seconds."""
+    """How global transactions run. ``base_mode``: of sessions that do not choose. Times in seconds.
+
+    ``log``: the data source of the coordinator log.
+    """
 
     default: TransactionMode = "local"
-    base_mode: Literal["eager"] = "eager"
+    base_mode: BaseMode = "deferred"
     log: str | None = None
     schema: str = "_dbmesh"
     deadline: float = 60.0

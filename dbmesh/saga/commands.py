@@ -21,6 +21,14 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteJournal:
+    """Write the branch row, undo records and global locks of a deferred transaction into its open local one."""
+
+    data_source: str
+    work: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Abandon:
     """Roll an open local transaction back."""
 
@@ -37,7 +45,9 @@ class CommitBranch:
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """Make the transaction's ACTIVE row durable in the coordinator log."""
+    """Make the transaction's row durable in the coordinator log, ACTIVE or COMMITTING; once more does nothing."""
+
+    state: TxState = TxState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,7 @@ class End:
 
 Command = (
     Prepare
+    | WriteJournal
     | Abandon
     | CommitBranch
     | OpenLog

@@ -6,7 +6,7 @@ left at any point (the proxy died): `recover`, run from what the log says, then 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -37,9 +37,11 @@ from dbmesh.saga.commands import (
     Release,
     Reply,
     Unknown,
+    WriteJournal,
 )
 from dbmesh.saga.states import TO_COMPENSATE, LockState, TxState
 
+DEFERRED = 0  # the number of a deferred transaction's only branch; eager ones count their statements from 1
 Steps = Generator[Sequence[Command], Sequence[Reply], "Outcome"]
 _Ask = Generator[Sequence[Command], Sequence[Reply], Any]
 
@@ -125,6 +127,65 @@ def _commit_branches(bseq: int, data_sources: Sequence[str]) -> Steps:
     return Outcome(Kind.FAILED, errors[0])
 
 
+def tombstone(data_source: str) -> Command:
+    """The fence of a deferred transaction: after it its only branch has committed, or never can."""
+    return Plant(data_source, DEFERRED)
+
+
+def commit_deferred(work: Mapping[str, Any]) -> Steps:
+    """COMMIT of a deferred transaction on several data sources, whose local transactions are open.
+
+    ``work``: what each branch writes before it commits. OK: all have committed, and nobody can decide otherwise any
+    more. DOOMED: the intent is durable, and some branch has not committed.
+    """
+    replies = yield [WriteJournal(ds, item) for ds, item in work.items()]
+    reply: Reply | None = next((reply for reply in replies if not isinstance(reply, Done)), None)
+    if reply is None:
+        (reply,) = yield [OpenLog(TxState.COMMITTING)]
+        if isinstance(reply, Unknown):
+            (reply,) = yield [OpenLog(TxState.COMMITTING)]
+    if not isinstance(reply, Done):
+        yield [Abandon(ds) for ds in work]
+        return Outcome(Kind.WAIT, holder=reply.holder) if isinstance(reply, Locked) else _refusal(reply)
+    return (yield from _commit_all(tuple(work)))
+
+
+def _commit_all(data_sources: Sequence[str]) -> Steps:
+    replies = yield [CommitBranch(ds, DEFERRED) for ds in data_sources]
+    errors = [reply.error for reply in replies if isinstance(reply, Failed | Unknown)]
+    asked = [ds for ds, reply in zip(data_sources, replies, strict=True) if isinstance(reply, Unknown)]
+    answers = (yield [tombstone(ds) for ds in asked]) if asked else ()
+    if any(isinstance(reply, Failed) for reply in replies) or any(isinstance(reply, Done) for reply in answers):
+        return Outcome(Kind.DOOMED, errors[0], detail="a shard has not committed its part")
+    if all(isinstance(reply, Existed) for reply in answers):
+        return OK
+    yield [Postpone(str(errors[0]), stuck=False)]
+    return Outcome(Kind.PENDING, errors[0], TxState.COMMITTING)
+
+
+def conclude(participants: Sequence[str]) -> Steps:
+    """After all branches of a deferred transaction have committed: say so, and free the locks."""
+    (reply,) = yield [Decide(TxState.COMMITTING, TxState.COMMITTED)]
+    if isinstance(reply, Lost) and reply.state is not TxState.COMMITTED:
+        return Outcome(Kind.FENCED, state=reply.state)
+    if not isinstance(reply, Done | Lost):
+        return Outcome(Kind.PENDING, _trouble(reply).error, TxState.COMMITTING)
+    return (yield from finish(participants))
+
+
+def _settle(participants: Sequence[str]) -> Steps:
+    """A deferred transaction whose owner has gone in its COMMIT: forward if every branch has committed, else back."""
+    replies = yield [tombstone(ds) for ds in participants]
+    if all(isinstance(reply, Existed) for reply in replies):
+        return (yield from conclude(participants))
+    if any(isinstance(reply, Done) for reply in replies):
+        return (yield from roll_back(participants, TxState.COMMITTING, "recovered", fence=tombstone))
+    bad = next(reply for reply in replies if not isinstance(reply, Existed))
+    error = _trouble(bad).error
+    yield [Postpone(str(error), stuck=False)]
+    return Outcome(Kind.PENDING, error, TxState.COMMITTING)
+
+
 def undo_statements(branches: Sequence[tuple[str, int]]) -> Steps:
     """ROLLBACK TO SAVEPOINT: undo these (data source, bseq) branches, the last first; the transaction goes on."""
     outcome = yield from _compensate(_by_data_source(branches))
@@ -166,12 +227,17 @@ def finish(participants: Sequence[str]) -> Steps:
 
 
 def roll_back(
-    participants: Sequence[str], before: TxState = TxState.ACTIVE, note: str = "", rest: TxState | None = None
+    participants: Sequence[str],
+    before: TxState = TxState.ACTIVE,
+    note: str = "",
+    rest: TxState | None = None,
+    fence: Callable[[str], Command] = CloseGate,
 ) -> Steps:
-    """Undo everything. The order is the protection: decide, close every gate, only then read the branches.
+    """Undo everything. The order is the protection: decide, fence every data source, only then read the branches.
 
     ``participants``: every data source that a statement of the transaction may have reached. ``rest``: only a part
-    of them is to be undone now; the state in which the transaction is left for the others' sake.
+    of them is to be undone now; the state in which the transaction is left for the others' sake. ``fence``: after it
+    nothing of the transaction can commit on a data source any more.
     """
     if before is not TxState.ROLLING_BACK:
         (reply,) = yield [Decide(before, TxState.ROLLING_BACK, note)]
@@ -181,11 +247,11 @@ def roll_back(
             return Outcome(Kind.FENCED, state=reply.state)
         if not isinstance(reply, Done | Lost):
             return Outcome(Kind.UNKNOWN, reply.error if isinstance(reply, Unknown | Failed) else None)
-    return (yield from _undo_all(participants, rest))
+    return (yield from _undo_all(participants, rest, fence))
 
 
-def _undo_all(participants: Sequence[str], rest: TxState | None) -> Steps:
-    reachable, first = yield from _closed(participants)
+def _undo_all(participants: Sequence[str], rest: TxState | None, fence: Callable[[str], Command]) -> Steps:
+    reachable, first = yield from _fenced(participants, fence)
     replies = yield [ReadBranches(ds) for ds in reachable]
     found: list[tuple[str, int]] = []
     for ds, reply in zip(reachable, replies, strict=True):
@@ -201,12 +267,12 @@ def _undo_all(participants: Sequence[str], rest: TxState | None) -> Steps:
     return (yield from _conclude(outcome))
 
 
-def _closed(participants: Sequence[str]) -> _Ask:
-    """Close every gate. Returns the data sources where that is sure, and the first trouble elsewhere."""
-    replies = yield [CloseGate(ds) for ds in participants]
-    sure = [ds for ds, reply in zip(participants, replies, strict=True) if isinstance(reply, Done)]
+def _fenced(participants: Sequence[str], fence: Callable[[str], Command]) -> _Ask:
+    """Fence every data source. Returns those where that is sure, and the first trouble elsewhere."""
+    replies = yield [fence(ds) for ds in participants]
+    sure = [ds for ds, reply in zip(participants, replies, strict=True) if isinstance(reply, Done | Existed)]
     yield [MarkLocks(ds) for ds in sure]
-    bad = next((reply for reply in replies if not isinstance(reply, Done)), None)
+    bad = next((reply for reply in replies if not isinstance(reply, Done | Existed)), None)
     return sure, None if bad is None else _trouble(bad)
 
 
@@ -249,16 +315,19 @@ def _conclude(outcome: Outcome) -> Steps:
     return Outcome(outcome.kind, state=after, detail=outcome.detail)
 
 
-def recover(state: TxState, participants: Sequence[str], only: Sequence[str] = ()) -> Steps:
+def recover(state: TxState, participants: Sequence[str], only: Sequence[str] = (), deferred: bool = False) -> Steps:
     """Bring a transaction that nobody drives any more to its end, from what its decision row says.
 
-    ``only``: undo it on these data sources and leave the others for later.
+    ``only``: undo it on these data sources and leave the others for later. ``deferred``: its mode.
     """
+    fence = tombstone if deferred else CloseGate
     if state is TxState.COMMITTED:
         return (yield from finish(participants))
+    if state is TxState.COMMITTING:
+        return (yield from _settle(participants))
     if state in (TxState.ACTIVE, TxState.ROLLING_BACK, TxState.PARKED):
         if not set(participants) - set(only or participants):
-            return (yield from roll_back(participants, state, "recovered"))
+            return (yield from roll_back(participants, state, "recovered", fence=fence))
         rest = TxState.PARKED if state is TxState.PARKED else TxState.ROLLING_BACK
-        return (yield from roll_back(tuple(only), state, "recovered in part", rest))
+        return (yield from roll_back(tuple(only), state, "recovered in part", rest, fence))
     return Outcome(Kind.OK, state=state)

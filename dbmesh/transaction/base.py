@@ -15,16 +15,16 @@ from typing import Any, NoReturn
 
 from dbmesh.errors import BackendError, BackendLost, CommitFailed, Deadlock, LockWaitTimeout, MeshError, NotSupported
 from dbmesh.saga import coordinator, gates
-from dbmesh.saga.coordinator import Kind, Outcome, Steps
+from dbmesh.saga.coordinator import Kind, Outcome
 from dbmesh.saga.states import TxState
 from dbmesh.saga.undo import Numbers
 from dbmesh.schema import Table
 from dbmesh.transaction.performer import Performer, Statement
 from dbmesh.transaction.ports import Catalog, Connections, Unit, WriteResult
 from dbmesh.transaction.recovery import Proxy
+from dbmesh.transaction.uninterrupted import patiently
 from dbmesh.transaction.waiting import Patience, wait_until_free
 
-ROLLBACK_SECONDS = 3.0  # a client waits so long for a compensation; then it goes on without it
 _LOG_SECONDS = 5.0
 _DEADLOCK = 1213
 _DEADLOCK_TRIES = 3
@@ -244,14 +244,8 @@ class Saga:
         if not self._touched:
             return coordinator.OK
         steps = coordinator.roll_back(self._touched, note=why)
-        return await self._patiently(steps)
-
-    async def _patiently(self, steps: Steps) -> Outcome:
-        task = self._proxy.spawn(self.gtrid, self._performer.run(steps))
-        await asyncio.wait([task], timeout=ROLLBACK_SECONDS)
-        if not task.done():
-            return Outcome(Kind.PENDING, state=TxState.ROLLING_BACK)
-        return task.result()
+        ended = await patiently(self._proxy.spawn(self.gtrid, self._performer.run(steps)))
+        return ended or Outcome(Kind.PENDING, state=TxState.ROLLING_BACK)
 
     def _not_undone(self, outcome: Outcome) -> CommitFailed:
         if outcome.kind is Kind.PARKED:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dbmesh.saga.coordinator import DEFERRED
 from dbmesh.saga.lock_keys import LockKey
 from dbmesh.saga.states import LockState
 from dbmesh.saga.undo import UndoRecord, encode_image
@@ -20,8 +21,6 @@ from dbmesh.transaction.failures import RowLocked, TooManyRows
 from dbmesh.transaction.log import text
 from dbmesh.transaction.ports import Connection, Result
 from dbmesh.transaction.tables import Place
-
-DEFERRED = 0  # the bseq of a deferred transaction's only branch; eager ones count from 1
 
 
 def mode_of(bseq: int) -> str:

@@ -59,13 +59,15 @@ class LocalTransaction:
     async def _require_alive(self) -> None:
         """Raises TransactionAborted; a branch that has been lost meanwhile takes all others with it."""
         if self.aborted is None:
-            lost = self._lost()
+            lost = self.lost
             if lost is not None:
                 await self.abort(f"the connection to data source '{lost}' was lost")
         if self.aborted is not None:
             raise TransactionAborted(self.aborted)
 
-    def _lost(self) -> str | None:
+    @property
+    def lost(self) -> str | None:
+        """A data source whose connection has ended, None while all are there."""
         return next((name for name, connection in self.branches.items() if connection.closed), None)
 
     async def _begin(self, names: Sequence[str], connections: Sequence[Connection], state: SessionState) -> None:
@@ -109,7 +111,7 @@ class LocalTransaction:
         """Commit every branch in order. Raises CommitFailed naming the shards when the outcome is not whole."""
         if self.aborted is not None:
             raise TransactionAborted(self.aborted)
-        lost = self._lost()
+        lost = self.lost
         if lost is not None:
             await self._roll_back()
             raise BackendLost(lost, False, "the transaction was rolled back on every shard")
@@ -183,6 +185,10 @@ class LocalTransaction:
         """Close every branch's connection at once: the servers roll back. For a client that has gone."""
         for name in list(self.branches):
             self._drop(name)
+
+    def give_back(self, name: str, reusable: bool) -> None:
+        """A branch has been ended by somebody else; one that is not reusable is closed, which rolls it back."""
+        self.lender.release(self.branches.pop(name), reusable)
 
     def _give_back(self, name: str) -> None:
         self.lender.release(self.branches.pop(name))

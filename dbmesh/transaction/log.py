@@ -71,13 +71,21 @@ class CoordinatorLog:
         self.worker_id = place.name("worker_id")
 
     async def open(
-        self, gtrid: str, owner: str, epoch: int, participants: Sequence[str], deadline: float, client: str
+        self,
+        gtrid: str,
+        owner: str,
+        epoch: int,
+        participants: Sequence[str],
+        deadline: float,
+        client: str,
+        state: TxState = TxState.ACTIVE,
     ) -> None:
-        """Make the ACTIVE row durable; once more does nothing."""
+        """Make the row durable, ACTIVE (eager) or COMMITTING (deferred); once more does nothing."""
         listed = json.dumps([{"ds": name, "ord": number} for number, name in enumerate(participants)])
+        mode = "deferred" if state is TxState.COMMITTING else "eager"
         sql = (
             f"INSERT INTO {self._tx} (gtrid, mode, state, participants, owner, epoch, deadline, client, created_at)"
-            f" VALUES ({text(gtrid)}, 'eager', 'ACTIVE', {text(listed)}, {text(owner)}, {epoch},"
+            f" VALUES ({text(gtrid)}, {text(mode)}, {text(state)}, {text(listed)}, {text(owner)}, {epoch},"
             f" NOW(6) + INTERVAL {deadline:.6f} SECOND, {text(client)}, NOW(6))"
         )
         try:
@@ -123,6 +131,8 @@ class CoordinatorLog:
         mine = f"t.owner={text(me)}"
         return await self._select(
             "(t.state='ACTIVE' AND (p.instance IS NULL OR p.lease_until <= NOW(6) OR t.deadline <= NOW(6)))"
+            " OR (t.state='COMMITTING' AND (p.instance IS NULL OR p.lease_until <= NOW(6)"
+            f" OR ({mine} AND COALESCE(t.next_try_at, t.created_at + INTERVAL 5 SECOND) <= NOW(6))))"
             " OR (t.state='ROLLING_BACK' AND (t.next_try_at IS NULL OR t.next_try_at <= NOW(6))"
             f" AND ({mine} OR p.instance IS NULL OR p.lease_until <= NOW(6)))"
             " OR (t.state='COMMITTED' AND t.ended_at IS NULL AND (p.instance IS NULL OR p.lease_until <= NOW(6)"

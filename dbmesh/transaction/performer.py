@@ -10,7 +10,7 @@ from typing import TypeVar
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.saga import commands
 from dbmesh.saga.commands import Command, Done, Failed, Fenced, Locked, Prepared, Reply, Unknown
-from dbmesh.saga.coordinator import Outcome, Steps
+from dbmesh.saga.coordinator import DEFERRED, Outcome, Steps
 from dbmesh.saga.undo import Numbers
 from dbmesh.schema import Table
 from dbmesh.transaction.branches import Shards
@@ -88,6 +88,8 @@ class Performer:
         match command:
             case commands.Prepare():
                 return await self._prepare(command)
+            case commands.WriteJournal():
+                return await self._write_journal(command)
             case commands.CommitBranch():
                 return await self._commit(command)
             case commands.Abandon():
@@ -104,8 +106,8 @@ class Performer:
     async def _act(self, command: Command) -> Reply:
         gtrid, shards = self.gtrid, self.shards
         match command:
-            case commands.OpenLog():
-                await self.log.open(gtrid, self.owner, self.epoch, self.participants, self.deadline, self.client)
+            case commands.OpenLog(state):
+                await self.log.open(gtrid, self.owner, self.epoch, self.participants, self.deadline, self.client, state)
                 self.logged = True
             case commands.Plant(data_source, bseq):
                 return await shards.plant(gtrid, data_source, bseq, self.epoch)
@@ -168,6 +170,17 @@ class Performer:
             return Locked(error.holder, error.state)
         return Failed(error)
 
+    async def _write_journal(self, command: commands.WriteJournal) -> Reply:
+        statement = self.statement
+        assert statement is not None
+        name, work = command.data_source, command.work
+        statement.open.add(name)
+        try:
+            await self._journal(statement, name, DEFERRED).write(work.undo, work.locks, work.versions)
+        except (RowLocked, MeshError) as error:
+            return self._refused(statement, error)
+        return Done()
+
     async def _roll_back(self, statement: Statement, name: str, error: Exception) -> None:
         connection = statement.connections.get(name)
         if isinstance(error, BackendLost) or connection is None:
@@ -192,8 +205,10 @@ class Performer:
         try:
             await step("commit", command.data_source, lambda: connection.execute(b"COMMIT"))
         except (BackendError, BackendLost) as error:
-            # even an ERR does not say for sure what became of it: the tombstone will
             statement.drop(command.data_source, reusable=False)
+            if isinstance(error, BackendLost) and not error.started:
+                return Failed(error)  # it was never sent, and the connection has gone
+            # even an ERR does not say for sure what became of it: the tombstone will
             return Unknown(error)
         statement.gates.add(command.data_source)
         statement.drop(command.data_source, reusable=True)

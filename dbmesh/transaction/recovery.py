@@ -69,12 +69,16 @@ class Proxy:
         assert self._lease is not None
         return self._lease
 
-    def require(self) -> None:
-        """Raise NotSupported without a coordinator log in the rules, NoLease while it has not been reached."""
+    def require_log(self) -> None:
+        """Raise NotSupported without a coordinator log in the rules."""
         if self.rules.log is None:
             raise NotSupported(
                 "BASE transactions need a coordinator log", "name a data source in the mesh rules: transaction.log"
             )
+
+    def require(self) -> None:
+        """Raise NotSupported without a coordinator log in the rules, NoLease while it has not been reached."""
+        self.require_log()
         if self._log is None or self._lease is None:
             raise NoLease(f"The coordinator log in data source '{self.rules.log}' has not been reached yet")
 
@@ -231,7 +235,8 @@ class Proxy:
         if epoch is None:
             return None
         performer = Performer(self.shards, self.log, transaction.gtrid, self.instance, epoch)
-        steps = coordinator.recover(transaction.state, transaction.participants, only)
+        deferred = transaction.mode == "deferred"
+        steps = coordinator.recover(transaction.state, transaction.participants, only, deferred)
         outcome: Outcome = await self.spawn(transaction.gtrid, performer.run(steps))
         if outcome.kind is not Kind.PENDING:
             _LOGGER.info("global transaction %s: %s", transaction.gtrid, outcome.state)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+ROLLBACK_SECONDS = 3.0  # a client waits so long for a compensation; then it goes on without it
+
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
     """The result of ``work``, which runs to its end however often the waiting task is cancelled.
@@ -21,3 +23,9 @@ async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
         with suppress(asyncio.CancelledError):
             await asyncio.wait([task])
     return task.result()
+
+
+async def patiently(task: asyncio.Task[T]) -> T | None:
+    """The task's result, or None when a client has waited long enough for it; the task goes on."""
+    await asyncio.wait([task], timeout=ROLLBACK_SECONDS)
+    return task.result() if task.done() else None

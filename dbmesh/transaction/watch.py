@@ -54,8 +54,7 @@ class WatchedStatement:
     ``holds``: what the transaction did before this statement would be lost by a new try, so it waits a little.
     """
 
-    proxy: Proxy
-    gtrid: str
+    watch: Watch
     tasks: Mapping[int, Task]
     numbers: Numbers
     encoding: str
@@ -83,7 +82,7 @@ class WatchedStatement:
     async def _imaged(self, record: Recording, unit: Unit, connection: Connection) -> Answer:
         imager = self.imagers.get(unit.data_source)
         if imager is None:
-            schema = self.proxy.links.schema(unit.data_source)
+            schema = self.watch.proxy.links.schema(unit.data_source)
             returning = "mariadb" in connection.server_version.lower()
             imager = Imager(connection, unit.data_source, schema, self.numbers, self.encoding, returning)
             self.imagers[unit.data_source] = imager
@@ -118,19 +117,21 @@ class WatchedStatement:
         return Answer(result, rows, payloads)
 
     async def look_up(self) -> None:
-        """Raise RowLocked when a row belongs to another global transaction."""
+        """Raise RowLocked when a row belongs to another global transaction, TooManyRows."""
+        watch = self.watch
+        watch.check(self)
         for name, which in self._wanted():
-            locked = await self.proxy.shards.holder(name, which, self.gtrid)
+            locked = await watch.proxy.shards.holder(name, which, watch.gtrid)
             if locked is None:
                 continue
             patient = self.holds and locked.state is LockState.HELD
-            if not patient or not await becomes_free(self.proxy, locked, self.gtrid, Patience(HOLD_SECONDS)):
+            if not patient or not await becomes_free(watch.proxy, locked, watch.gtrid, Patience(HOLD_SECONDS)):
                 raise locked
 
     def _wanted(self) -> list[tuple[str, str]]:
         found = [(name, listed(imager.locks)) for name, imager in self.imagers.items() if imager.locks]
         for name, tables in self.tables.items():
-            schema = string_literal(self.proxy.links.schema(name))
+            schema = string_literal(self.watch.proxy.links.schema(name))
             if tables:
                 names = ", ".join(string_literal(table) for table in sorted(tables))
                 found.append((name, f"db = {schema} AND tbl IN ({names})"))
@@ -167,7 +168,7 @@ class Watch:
     ) -> WatchedStatement:
         """The next statement. Raises NotSupported, before anything is done."""
         tasks = {id(unit): await self._task(unit, based.get(unit.data_source, ())) for unit in units}
-        return WatchedStatement(self.proxy, self.gtrid, tasks, self._numbers(original), encoding, found_rows, holds)
+        return WatchedStatement(self, tasks, self._numbers(original), encoding, found_rows, holds)
 
     def _numbers(self, original: str) -> Numbers:
         return Numbers(0, 0, 0)
@@ -177,7 +178,7 @@ class Watch:
         if write is None:
             return Task(None, NotSupported("this form of write cannot be compensated", gates.LOCAL_INSTEAD), (*based,))
         if write.table not in based:
-            return Task(None, _undeclared(write.table))
+            return Task(None, undeclared(write.table))
         table = await self.proxy.definitions.table(self.catalog, unit.data_source, write.table)
         if table is None:
             return Task(None, NotSupported(f"nothing is known of {write.table}", gates.LOCAL_INSTEAD), (write.table,))
@@ -190,6 +191,9 @@ class Watch:
             except NotSupported as refusal:
                 why = refusal
         return Task(_traced(unit, table), why, (write.table,))
+
+    def check(self, statement: WatchedStatement) -> None:
+        """Raise TooManyRows when the transaction could not keep what the statement has changed."""
 
     def accept(self, statement: WatchedStatement) -> None:
         """The statement holds; only COMMIT or ROLLBACK may still decide over it."""
@@ -204,7 +208,8 @@ def _traced(unit: Unit, table: Table) -> Recording | None:
     return tracing(unit.write, table)
 
 
-def _undeclared(table: str) -> NotSupported:
+def undeclared(table: str) -> NotSupported:
+    """Why BASE cannot undo writes of a table without ``base: true``."""
     return NotSupported(
         f"table {table} is not declared for BASE transactions",
         "write base: true into its rule, or use SET dbmesh_transaction='local'",

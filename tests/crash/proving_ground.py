@@ -53,7 +53,7 @@ TABLES = (
 )
 # The client's statements, before COMMIT or ROLLBACK; {b0} … are ids of the lane, {n0} and {n1} new ones.
 STATEMENTS = (
-    "SET dbmesh_transaction = 'base'",
+    "SET dbmesh_transaction = 'base', dbmesh_base_mode = '{mode}'",
     "BEGIN",
     "INSERT INTO ledger (id, line) VALUES ({n0}, 'one'), ({n1}, 'two')",
     "UPDATE account SET balance = balance - 10.5 WHERE id = {b0}",
@@ -147,6 +147,7 @@ class Lane:
     number: int
     transaction: int
     commits: bool
+    mode: str = "eager"
     told: str = "nothing"
     connection: Any = None
 
@@ -154,9 +155,9 @@ class Lane:
     def first(self) -> int:
         return self.number * STRIDE
 
-    def ids(self) -> dict[str, int]:
+    def ids(self) -> dict[str, int | str]:
         line = self.first + (self.transaction + 5) * 2
-        return {f"b{n}": self.first + n for n in range(5)} | {"n0": line, "n1": line + 1}
+        return {f"b{n}": self.first + n for n in range(5)} | {"n0": line, "n1": line + 1, "mode": self.mode}
 
     def play(self, proxy: Proxy) -> None:
         """Run the transaction; the mesh dies somewhere in it."""
@@ -207,8 +208,8 @@ class Ground:
     def log_rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.servers[0].rows(sql.replace("LOG", f"`{SCHEMA}`"))
 
-    def lanes(self, commits: Sequence[bool]) -> list[Lane]:
-        made = [Lane(number, self.transactions, commit) for number, commit in enumerate(commits)]
+    def lanes(self, commits: Sequence[bool], mode: str = "eager") -> list[Lane]:
+        made = [Lane(number, self.transactions, commit, mode) for number, commit in enumerate(commits)]
         self.transactions += 1
         return made
 

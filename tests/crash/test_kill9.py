@@ -39,6 +39,24 @@ FAILPOINTS: list[tuple[str, bool]] = [
     ("sent.commit@3=lose;sent.plant", COMMIT),
 ]  # fmt: skip
 GROUPS = [FAILPOINTS[first : first + LANES] for first in range(0, len(FAILPOINTS), LANES)]
+MOMENTS = ("before", "sent", "after")
+FAIL_COMMIT = "before.commit:ds_1=lose"  # ds_1 has not committed, ds_0 has: it must be compensated
+# D01 to D16: every request of a deferred transaction's life, in its order
+DEFERRED_FAILPOINTS: list[tuple[str, bool]] = [
+    *((f"{moment}.{step}@2", COMMIT) for step in ("snapshot", "dml", "image") for moment in MOMENTS[1:]),
+    *((f"{moment}.{step}@{nth}", COMMIT) for step in ("lock", "branch", "undo") for moment, nth in
+      (("before", 1), ("sent", 2), ("after", 1))),
+    *((f"{moment}.open_log", COMMIT) for moment in MOMENTS),
+    *((f"{moment}.commit@{nth}", COMMIT) for moment, nth in (("before", 2), ("sent", 1), ("sent", 2), ("after", 1))),
+    *((f"{moment}.commit:ds_0", COMMIT) for moment in MOMENTS),
+    *((f"before.commit:ds_1=sleep:9;{moment}.commit:ds_0", COMMIT) for moment in MOMENTS[1:]),
+    *((f"{moment}.{step}", COMMIT) for step in ("decide", "release", "end") for moment in MOMENTS),
+    *((f"{FAIL_COMMIT};{moment}.{step}", COMMIT) for step in ("plant", "decide", "compensate_row", "compensate_commit")
+      for moment in MOMENTS),
+    ("sent.commit:ds_1=lose;sent.plant", COMMIT),
+    ("before.decide@9=kill9;before.dml@3", ROLLBACK),
+]  # fmt: skip
+DEFERRED_GROUPS = [DEFERRED_FAILPOINTS[first : first + LANES] for first in range(0, len(DEFERRED_FAILPOINTS), LANES)]
 RECOVERY_STEPS = (
     "sent.mark_locks", "sent.close_gate", "after.close_gate", "before.read_branches", "sent.compensate_begin",
     "sent.compensate_read", "sent.compensate_row@2", "after.compensate_row", "sent.compensate_state",
@@ -82,7 +100,7 @@ def judge(ground: Ground, lanes: list[Lane], before: dict[str, Any]) -> None:
             assert undone, f"committed without being asked: {lane}"
     leftovers = "SELECT COUNT(*) FROM `_crash`.row_lock"
     assert [server.rows(leftovers)[0][0] for server in ground.servers] == [0, 0]
-    for state in ("ACTIVE", "ROLLING_BACK", "PARKED"):
+    for state in ("ACTIVE", "COMMITTING", "ROLLING_BACK", "PARKED"):
         assert ground.log_rows(f"SELECT * FROM LOG.g_tx WHERE state = '{state}'") == []
 
 
@@ -136,6 +154,32 @@ def test_at_every_failpoint(ground: Ground, group: list[tuple[str, bool]], secon
         assert proxy.killed(), f"{point} was not reached: {lane} {proxy.log.read_text()[-2000:]}"
         ground.kills += 1
     recovered(ground, helper)
+    judge(ground, lanes, before)
+
+
+@pytest.mark.parametrize("number", range(len(DEFERRED_GROUPS)))
+def test_at_every_failpoint_of_a_deferred_transaction(ground: Ground, number: int) -> None:
+    group = DEFERRED_GROUPS[number]
+    helper = ground.serve() if number % 2 else None
+    before = ground.rows()
+    proxies = [ground.serve(f"{point}=kill9") for point, _ in group]
+    lanes = ground.lanes([commits for _, commits in group], "deferred")
+    run_lanes(lanes, proxies)
+    for proxy, lane, (point, _) in zip(proxies, lanes, group, strict=True):
+        assert proxy.killed(), f"{point} was not reached: {lane} {proxy.log.read_text()[-2000:]}"
+    recovered(ground, helper)
+    judge(ground, lanes, before)
+
+
+def test_deferred_transactions_at_random_moments(ground: Ground) -> None:
+    chance = random.Random("deferred")
+    before = ground.rows()
+    proxies = [ground.serve() for _ in range(LANES)]
+    lanes = ground.lanes([True] * LANES, "deferred")
+    run_lanes(lanes, proxies, [chance.uniform(0.0, 0.2) for _ in range(LANES)])
+    for proxy in proxies:
+        assert proxy.killed()
+    recovered(ground, None)
     judge(ground, lanes, before)
 
 

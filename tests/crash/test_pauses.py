@@ -13,6 +13,7 @@ import pytest
 from tests.crash.proving_ground import STATEMENTS, Ground, until_true
 from tests.crash.test_kill9 import judge
 
+DEFERRED_POINTS = ("before.open_log", "sent.open_log", "before.commit@2", "sent.commit", "before.decide")
 POINTS = ("before.begin@4", "before.gate@4", "sent.dml@4", "before.commit@4", "sent.commit@4", "before.decide")
 
 
@@ -33,6 +34,30 @@ def test_a_paused_mesh_changes_nothing_any_more(ground: Ground, point: str, comm
     client.join(30)
     assert not client.is_alive()
     assert "1213" in lane.told or (lane.told == "OK" and not commits), lane
+    judge(ground, [lane], before)
+    for proxy in (sleeper, helper):
+        proxy.kill()
+        assert proxy.killed()
+
+
+@pytest.mark.parametrize("point", DEFERRED_POINTS)
+def test_a_mesh_that_is_paused_in_a_deferred_commit_tells_the_truth(ground: Ground, point: str) -> None:
+    """D06, D17: the sweeper's tombstone kills the open branch, or the transaction is whole."""
+    helper = ground.serve()
+    with closing(helper.connect()):
+        pass
+    before = ground.rows()
+    sleeper = ground.serve(f"{point}=stop")
+    (lane,) = ground.lanes([True], "deferred")
+    client = threading.Thread(target=lane.play, args=(sleeper,))
+    client.start()
+    until_true(lambda: _stopped(sleeper.pid), f"{point} was not reached: {lane}")
+    ground.settle()
+    os.kill(sleeper.pid, signal.SIGCONT)
+    client.join(30)
+    assert not client.is_alive()
+    assert lane.told == "OK" or "1213" in lane.told, lane
+    ground.settle()
     judge(ground, [lane], before)
     for proxy in (sleeper, helper):
         proxy.kill()

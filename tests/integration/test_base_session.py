@@ -20,7 +20,7 @@ FOUR = {1: "a", 2: "b", 3: "c", 4: "d"}
 def base(execute: Execute, town: Town) -> Execute:
     """Runs statements in a session with BASE transactions, over four persons on all four data nodes."""
     execute("INSERT INTO person (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')")
-    execute("SET dbmesh_transaction = 'base'")
+    execute("SET dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'")
     return execute
 
 
@@ -47,7 +47,7 @@ def test_a_commit_keeps_everything(base: Execute, town: Town) -> None:
 def test_a_client_that_vanishes_is_compensated(base: Execute, town: Town) -> None:
     lost = town.connect()
     with lost.cursor() as cursor:
-        cursor.execute("SET dbmesh_transaction = 'base'")
+        cursor.execute("SET dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'")
         cursor.execute("BEGIN")
         cursor.execute("UPDATE person SET name = 'gone'")
     assert set(town.persons().values()) == {"gone"}
@@ -89,7 +89,7 @@ def test_a_second_saga_waits_for_the_rows_of_the_first(base: Execute, town: Town
     base("BEGIN")
     base("UPDATE person SET name = 'mine' WHERE id = 1")
     with closing(town.connect()) as other, other.cursor() as cursor:
-        cursor.execute("SET dbmesh_transaction = 'base'")
+        cursor.execute("SET dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'")
         cursor.execute("BEGIN")
         with pytest.raises(pymysql.Error) as error:
             cursor.execute("UPDATE person SET name = 'theirs' WHERE id = 1")
@@ -123,7 +123,7 @@ def test_what_cannot_be_compensated_is_refused_and_changes_nothing(base: Execute
 
 def test_a_broadcast_row_counts_once_and_is_undone_everywhere(base: Execute, town: Town) -> None:
     with closing(town.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute("SET dbmesh_transaction = 'base'")
+        cursor.execute("SET dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'")
         assert cursor.execute("INSERT INTO street VALUES (1, 'x'), (2, 'y')") == 2
         cursor.execute("BEGIN")
         assert cursor.execute("UPDATE street SET name = 'z' WHERE id = 1") == 1
@@ -134,7 +134,7 @@ def test_a_broadcast_row_counts_once_and_is_undone_everywhere(base: Execute, tow
 def test_reads_of_the_transaction_say_that_it_is_open(base: Execute, town: Town) -> None:
     in_transaction = 1
     with closing(town.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute("SET dbmesh_transaction = 'base'")
+        cursor.execute("SET dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'")
         cursor.execute("BEGIN")
         cursor.execute("SELECT name FROM person WHERE id = 1")
         assert connection.server_status & in_transaction

@@ -81,8 +81,13 @@ def test_read_only_transactions_of_base_sessions_write_nothing(town: Town) -> No
                 cursor.execute("INSERT INTO person (id) VALUES (1), (2)")
             assert raised.value.args[0] == 1792
             cursor.execute("ROLLBACK")
+        cursor.execute("SET dbmesh_base_mode = 'eager'")
         with pytest.raises(pymysql.MySQLError) as raised:
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        assert raised.value.args[0] == 1235
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        with pytest.raises(pymysql.MySQLError) as raised:
+            cursor.execute("BEGIN")
         assert raised.value.args[0] == 1235
     assert town.persons() == {}
 

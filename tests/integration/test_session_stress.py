@@ -48,7 +48,7 @@ def transfer(connection: Connection[Any], rows: range, dice: random.Random) -> N
 
 def saga(connection: Connection[Any], dice: random.Random) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET dbmesh_transaction = 'base'")
+        cursor.execute(f"SET dbmesh_transaction = 'base', dbmesh_base_mode = '{dice.choice(['eager', 'deferred'])}'")
         try:
             transfer(connection, SAGA, dice)
         finally:

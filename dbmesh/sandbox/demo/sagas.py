@@ -74,7 +74,7 @@ def killed_mesh_is_replayed(stage: Stage) -> None:
 
 
 def _begin(stage: Stage, connection: Connection[Any]) -> None:
-    _run(stage, connection, ["SET dbmesh_transaction = 'base'", "BEGIN", *_TRANSFER])
+    _run(stage, connection, ["SET dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'", "BEGIN", *_TRANSFER])
 
 
 def _run(stage: Stage, connection: Connection[Any], statements: Sequence[str]) -> None:

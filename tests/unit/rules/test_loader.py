@@ -511,7 +511,7 @@ MESHES = [
     ("pools: {size: 0}", "pools.size: must be at least 1"),
     ("pools: {wait_timeout: 0}", "pools.wait_timeout: must be more than 0"),
     ("transaction: {log: ds_5}", "transaction.log: unknown data source 'ds_5'; did you mean 'ds_0'?"),
-    ("transaction: {base_mode: deferred}", "transaction.base_mode: must be eager, not 'deferred'"),
+    ("transaction: {base_mode: lazy}", "transaction.base_mode: must be deferred or eager, not 'lazy'"),
     ("transaction: {lease: 1}", "transaction.lease: must be longer than sweep (1 seconds)"),
     ("transaction: {default: base}", "transaction: names no 'log' data source, but transactions are BASE by default"),
     ("transaction: {schema: a-b}", "transaction.schema: must be a plain name of letters, digits and underscores"),

@@ -37,6 +37,7 @@ class World:
     state: TxState | None = None
     epoch: int = 1
     ended: bool = False
+    deferred: bool = False
     shards: dict[str, Shard] = field(default_factory=lambda: {name: Shard() for name in DATA_SOURCES})
     log: list[str] = field(default_factory=list)
 
@@ -46,12 +47,15 @@ class World:
         match command:
             case commands.Prepare(name, bseq, _):
                 return self._prepare(self.shards[name], bseq)
+            case commands.WriteJournal(name, _):
+                self.shards[name].open = coordinator.DEFERRED
             case commands.Abandon(name):
                 self.shards[name].open = None
             case commands.CommitBranch(name, bseq):
                 return self._commit(self.shards[name], bseq)
-            case commands.OpenLog():
-                self.state = self.state or TxState.ACTIVE
+            case commands.OpenLog(state):
+                self.deferred = state is TxState.COMMITTING
+                self.state = self.state or state
             case commands.Decide(before, after, _):
                 return self._decide(before, after, epoch)
             case commands.Plant(name, bseq):
@@ -118,7 +122,7 @@ class World:
         """A recovery by another proxy."""
         self.epoch += 1
         assert self.state is not None
-        return coordinator.recover(self.state, DATA_SOURCES)
+        return coordinator.recover(self.state, DATA_SOURCES, deferred=self.deferred)
 
     def die(self) -> None:
         """The owner's process has ended: its open local transactions are rolled back."""
@@ -151,6 +155,21 @@ def transaction(ending: str, savepoint: bool = False) -> Client:
         yield from coordinator.finish(DATA_SOURCES)
         return "OK"
     return _told((yield from coordinator.roll_back(DATA_SOURCES)))
+
+
+def deferred() -> Client:
+    """What a session does for COMMIT of a deferred transaction on both shards. Returns what the client is told."""
+    outcome = yield from coordinator.commit_deferred(dict.fromkeys(DATA_SOURCES))
+    if outcome.kind is Kind.OK:
+        yield from coordinator.conclude(DATA_SOURCES)
+        return "OK"
+    if outcome.kind is Kind.FAILED:
+        return "rolled back"
+    if outcome.kind is Kind.DOOMED:
+        outcome = yield from coordinator.roll_back(
+            DATA_SOURCES, TxState.COMMITTING, outcome.detail, fence=coordinator.tombstone
+        )
+    return "rolled back" if outcome.state is TxState.ROLLED_BACK else "pending"
 
 
 def _told(outcome: Outcome) -> str:
@@ -188,7 +207,7 @@ class Runner:
         if lose != "request":
             done = self.world.perform(command, self.epoch)
             reply = done if not lose else reply
-        if lose and isinstance(command, commands.Prepare):
+        if lose and isinstance(command, commands.Prepare | commands.WriteJournal):
             # the connection is gone and with it the local transaction
             self.world.shards[command.data_source].open = None
             reply = Failed(ConnectionError(lose))
