@@ -15,7 +15,7 @@ from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.errors import BackendError, UnknownTable
 from dbmesh.protocol import ColumnDefinition
-from dbmesh.rules.model import MeshRules
+from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.schema import Column, Index, Table
 
 Row = Sequence[bytes | None]
@@ -74,7 +74,7 @@ class ServerCatalog:
         self._system: dict[tuple[str, str], SystemTable] = {}
 
     async def table(self, data_source: str, actual_table: str) -> Table | None:
-        """Never None. Raises UnknownTable with the actual names, and the cluster's errors."""
+        """Never None. Raises UnknownTable with the logical names, and the cluster's errors."""
         key = (data_source, actual_table)
         known = self._tables.get(key)
         if known is None:
@@ -142,7 +142,8 @@ class ServerCatalog:
     async def _ask(self, connection: Connection, name: str) -> Table:
         engine = await _rows(connection, _ENGINE, name)
         if not engine:
-            raise UnknownTable(self._sources[connection.data_source].schema, name)
+            node = DataNode(connection.data_source, name)
+            raise UnknownTable(*self._cluster.names.table(node, self._sources[node.data_source].schema))
         maria = "MariaDB" in connection.server_version
         columns = [_column(row, maria) for row in await _rows(connection, _COLUMNS, name)]
         unique: dict[str, list[str]] = {}

@@ -19,6 +19,7 @@ from dbmesh.backend.pool import Capabilities, Pool, Ticket, enqueue, grant, may_
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.errors import MeshError, PoolTimeout
 from dbmesh.protocol.constants import Status
+from dbmesh.rules.logical_names import LogicalNames
 from dbmesh.rules.model import DataSource, MeshRules
 
 _LAST_BYTES = 1.0  # seconds that closed connections have for what they still write
@@ -65,6 +66,7 @@ class Cluster:
 
     def __init__(self, rules: MeshRules) -> None:
         self.sources: Mapping[str, DataSource] = rules.data_sources
+        self.names = LogicalNames(rules)
         self.counters: dict[str, Counters] = {name: Counters() for name in self.sources}
         self._pools: dict[str, Pool[Connection]] = {
             name: Pool(name, source.pool.size) for name, source in self.sources.items()
@@ -77,6 +79,10 @@ class Cluster:
         self._closing = False
         self._lost: asyncio.Event | None = None
         self._drained: asyncio.Future[None] | None = None
+
+    def adopt(self, rules: MeshRules) -> None:
+        """Serve another generation of rules with the same data sources."""
+        self.names = LogicalNames(rules)
 
     # -- taking and giving back
 
@@ -245,12 +251,16 @@ class Cluster:
             raise
         self.counters[name].dialled += 1
         self._watch(connection)
+        connection.in_logical_names = self._in_logical_names
         connection.on_closed = self._on_closed
         connection.on_abandoned = self._killer.kill
         connection.on_interrupted = self._killer.interrupt
         self._held.add(connection)
         self._recycle_later()
         return connection
+
+    def _in_logical_names(self, data_source: str, errno: int, message: str) -> str:
+        return self.names.message(data_source, errno, message)
 
     async def _dial_for_control(self, name: str) -> Connection:
         connection = await dial(self.sources[name], Capabilities())

@@ -29,7 +29,7 @@ from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
 from dbmesh.protocol.failures import ProtocolError
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.prepare_reader import PrepareReader
-from dbmesh.protocol.response import Err, parse_err
+from dbmesh.protocol.response import Err, error_packet, parse_err
 from dbmesh.protocol.result_reader import ResultReader
 from dbmesh.protocol.resultset import ColumnDefinition, decode_text_row
 from dbmesh.protocol.tracker import ResponseTracker
@@ -95,6 +95,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_executing",
         "_failure",
+        "_held",
         "_loop",
         "_paused",
         "_reader",
@@ -106,6 +107,7 @@ class Connection(asyncio.Protocol):
         "created",
         "data_source",
         "idle_since",
+        "in_logical_names",
         "on_abandoned",
         "on_closed",
         "on_interrupted",
@@ -131,6 +133,7 @@ class Connection(asyncio.Protocol):
         self.tracker = ResponseTracker(capabilities.deprecate_eof)
         self.statements = ServerStatements()
         self.poisoned = False  # the session's state is not known any more: not to be used again
+        self.in_logical_names: Callable[[str, int, str], str] = _as_it_is  # data source, errno, message
         self.on_closed: Callable[[Connection], None] = _ignore
         self.on_lost: Callable[[Connection], None] = _ignore
         self.on_abandoned: Callable[[Connection], None] = _ignore
@@ -139,6 +142,7 @@ class Connection(asyncio.Protocol):
         self.created = self.idle_since = self._loop.time()
         self._transport = transport
         self._sink: RelaySink | None = None
+        self._held = b""  # of a relayed ERR packet whose end has not come
         self._executing: Key | None = None  # the statement that is being relayed
         self._reader: ResultReader | PrepareReader | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -200,6 +204,15 @@ class Connection(asyncio.Protocol):
             while await stream.next_batch() is not None:
                 pass
         return result
+
+    async def warnings(self) -> list[list[bytes | None]]:
+        """Level, code and message of each warning of the last statement. Errors as `execute`."""
+        rows = (await self.execute("SHOW WARNINGS")).rows
+        for row in rows:
+            message = (row[2] or b"").decode("utf-8", "surrogateescape")
+            renamed = self.in_logical_names(self.data_source, int(row[1] or 0), message)
+            row[2] = renamed.encode("utf-8", "surrogateescape")
+        return rows
 
     async def stream(self, request: Request) -> RowStream:
         """Send one statement; returns when its columns are known. Errors as `execute`. Rows are text in any case."""
@@ -277,7 +290,7 @@ class Connection(asyncio.Protocol):
         while not reader.set_ended:
             await self._more(reader)
         if reader.err is not None:
-            raise _backend_error(reader.err)
+            raise self.error(reader.err)
         return reader
 
     async def apply(self, state: SessionState) -> None:
@@ -366,7 +379,10 @@ class Connection(asyncio.Protocol):
             self._fail(True, error.message)
             return
         if end < 0:
-            sink.relay_data(self, data)
+            if self.tracker.is_error:
+                self._held += data
+            else:
+                sink.relay_data(self, data)
             return
         surplus = end != len(data)
         if surplus:
@@ -377,12 +393,27 @@ class Connection(asyncio.Protocol):
             self.statements.forget(self._executing)
             sink.relay_stale(self)
             return
+        if self.tracker.is_error:
+            data, self._held = self._renamed(self._held + data), b""
         sink.relay_data(self, data)
         if self._paused:
             self.resume_reading()
         if surplus:
             self._fail(False, "the server sent more than it was asked for")
         sink.relay_end(self)
+
+    def _renamed(self, data: bytes) -> bytes:
+        """The end of a response with its ERR packet in logical names; what has passed in part stays as it is."""
+        start = len(data) - self.tracker.error_length - 4
+        if start < 0:
+            return data
+        error = self.error(parse_err(data[start + 4 :]))
+        return data[:start] + frame(error_packet(error), data[start + 3])
+
+    def error(self, err: Err) -> BackendError:
+        """A server's error as its client may see it."""
+        message = self.in_logical_names(self.data_source, err.errno, err.message)
+        return BackendError(err.errno, err.sqlstate, message)
 
     def _read(self, data: bytes) -> None:
         reader = self._reader
@@ -481,7 +512,7 @@ class RowStream:
             await self._connection._more(reader)
         self.columns = reader.columns or []
         if reader.err is not None and not reader.rows:
-            raise _backend_error(reader.err)
+            raise self._connection.error(reader.err)
 
     async def next_batch(self) -> list[bytes] | None:
         """The payloads of the rows that have come since, at least one; None after the last. Errors as `started`."""
@@ -498,7 +529,7 @@ class RowStream:
 
     def _finish(self) -> None:
         if self.reader.err is not None:
-            raise _backend_error(self.reader.err)
+            raise self._connection.error(self.reader.err)
         assert self.reader.ok is not None
         self.status = self.reader.ok.status
         self.warnings = self.reader.ok.warnings
@@ -527,8 +558,8 @@ def _check_numbering(packet: bytes, sink: RelaySink) -> None:
         )
 
 
-def _backend_error(err: Err) -> BackendError:
-    return BackendError(err.errno, err.sqlstate, err.message)
+def _as_it_is(data_source: str, errno: int, message: str) -> str:
+    return message
 
 
 def _ignore(connection: Connection) -> None:

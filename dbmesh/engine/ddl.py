@@ -28,7 +28,7 @@ async def run_ddl(bound: Bound, generation: Generation, caller: Caller) -> Outco
             outcome.warnings += result.warnings
             outcome.info = add_info(outcome.info, result.info)
             if result.warnings:
-                outcome.warning_rows.extend((await connection.execute("SHOW WARNINGS")).rows)
+                outcome.warning_rows.extend(await connection.warnings())
     finally:
         for connection in acquired:
             generation.lender.release(connection)

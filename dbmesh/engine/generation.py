@@ -29,7 +29,11 @@ class Generation:
     def of(cls, rules: MeshRules, before: Generation | None = None) -> Generation:
         """Connections are kept when the data sources and pools are the same as before; plans and metadata never are."""
         same = before is not None and _reaches(before.rules) == _reaches(rules)
-        cluster = before.cluster if before is not None and same else Cluster(rules)
+        if before is not None and same:
+            cluster = before.cluster
+            cluster.adopt(rules)
+        else:
+            cluster = Cluster(rules)
         return cls(rules, cluster, ServerCatalog(cluster, rules), PlanCache(), cluster)
 
     def forget(self, units: Iterable[RouteUnit]) -> None:

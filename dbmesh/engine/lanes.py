@@ -123,7 +123,7 @@ class Lane:
         """After a unit's last row: the next one on this connection would make its server forget them."""
         self.warnings += number
         if number and len(self.warning_rows) < MOST_WARNINGS:
-            self.warning_rows += (await self.connection.execute("SHOW WARNINGS")).rows
+            self.warning_rows += await self.connection.warnings()
 
     async def finish(self, limit: int | None) -> bool:
         """True when the connection is clean and can serve others."""

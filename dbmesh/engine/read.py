@@ -9,7 +9,7 @@ from dbmesh.backend.connection import Connection, Request, Result
 from dbmesh.engine.caller import Caller
 from dbmesh.engine.lanes import LEFTOVER_BATCHES, Lane, UnitStream
 from dbmesh.errors import BackendError, NotSupported
-from dbmesh.merge import Columns, Evaluate, Need, Rows, merged
+from dbmesh.merge import Columns, Evaluate, Need, Rows, check_alike, merged
 from dbmesh.merge.event import Reply
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.model import RouteUnit
@@ -59,6 +59,7 @@ async def run_merge(
     steps = merged(spec, known)
     reply: Reply = None
     sent = 0
+    checked: set[int] = set()
     while True:
         try:
             event = steps.send(reply)
@@ -68,7 +69,9 @@ async def run_merge(
         match event:
             case Need(stream):
                 reply = await streams[stream].next_batch()
-                _check_shape(streams[stream], known[0])
+                if stream not in checked:
+                    checked.add(stream)
+                    check_alike(known[0], streams[stream].columns or known[0])
             case Evaluate(sql):
                 assert evaluator is not None
                 reply = await _evaluated(evaluator, caller.request(sql))
@@ -91,20 +94,9 @@ async def _evaluated(evaluator: Connection, request: Request) -> Result:
 
 
 def _columns(streams: Sequence[UnitStream]) -> list[list[ColumnDefinition]]:
-    """A unit whose query has not been sent yet is taken to answer like the others; `_check_shape` makes sure."""
+    """A unit whose query has not been sent yet is taken to answer like the others; `run_merge` makes sure."""
     first = next(stream.columns for stream in streams if stream.columns is not None)
     return [stream.columns or first for stream in streams]
-
-
-def _check_shape(stream: UnitStream, expected: Sequence[ColumnDefinition]) -> None:
-    columns = stream.columns
-    if columns is not None and columns is not expected and len(columns) != len(expected):
-        raise BackendError(
-            1105,
-            "HY000",
-            f"The table of data source '{stream.unit.data_source}' has {len(columns)} columns where another shard's "
-            f"has {len(expected)}; make the shards alike (dbmesh check --live shows the difference)",
-        )
 
 
 async def close(lanes: Sequence[Lane], *, whole: bool) -> set[Connection]:

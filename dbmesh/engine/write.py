@@ -72,7 +72,7 @@ async def write(
 
 async def _run(unit: RouteUnit, connection: Connection, caller: Caller) -> Answer:
     result = await connection.execute(caller.request(unit.sql))
-    return Answer(result, (await connection.execute("SHOW WARNINGS")).rows if result.warnings else [])
+    return Answer(result, await connection.warnings() if result.warnings else [])
 
 
 def _take(answer: Answer, unit: RouteUnit, number: int, bound: Bound, outcome: Outcome) -> None:

@@ -215,6 +215,6 @@ class Answers:
 async def warnings_of(connection: Connection) -> list[WarningRow]:
     """Of the last statement. None where they cannot be had any more; the statement itself has been answered."""
     try:
-        return (await connection.execute("SHOW WARNINGS")).rows
+        return await connection.warnings()
     except MeshError:
         return []

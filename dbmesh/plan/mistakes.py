@@ -40,13 +40,4 @@ async def check_whole(plan: SelectPlan, statement: Statement, scope: Scope) -> N
         await scope.catalog.check(where.data_source, sql)
     except BackendError as error:
         if error.errno in _MISTAKES:
-            raise _in_logical_names(error, where.data_source, scope) from None
-
-
-def _in_logical_names(error: BackendError, data_source: str, scope: Scope) -> BackendError:
-    for database in scope.rules.databases.values():
-        source = database.data_sources.get(data_source)
-        if source is not None:
-            message = error.message.replace(f"{source.schema}.", f"{database.name}.")
-            return BackendError(error.errno, error.sqlstate, message)
-    return error
+            raise

@@ -123,7 +123,7 @@ class Catalog(Protocol):
     """What planning may ask the servers; answers are cached."""
 
     async def table(self, data_source: str, actual_table: str) -> Table | None:
-        """None: offline, assume. Raises UnknownTable when the server has no such table."""
+        """None: offline, assume. Raises UnknownTable, in logical names, when the server has no such table."""
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         """Types and collations of the items of a SELECT; None offline."""
@@ -206,12 +206,8 @@ class Scope:
         return home, rule
 
     async def columns(self, rule: TableRule) -> Table | None:
-        """The table as its first data node has it; None offline. Raises UnknownTable (1146) with the logical name."""
-        node = rule.nodes[0]
-        try:
-            return await self.catalog.table(node.data_source, node.table)
-        except UnknownTable:
-            raise UnknownTable(self.database.name if self.database else node.data_source, rule.name) from None
+        """The table as its first data node has it; None offline. Raises UnknownTable (1146)."""
+        return await self.catalog.table(rule.nodes[0].data_source, rule.nodes[0].table)
 
 
 def copies(rule: TableRule) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from dbmesh.errors import NotSupported
+from dbmesh.errors import NotSupported, ParseError
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.derive import At, Derived, Pieces, Types, column_of, compared, tail_at, without
 from dbmesh.plan.finish import FinishTemplate
@@ -28,8 +28,8 @@ class Limit:
     offset: int | None
 
     def bind(self, literals: Sequence[str]) -> tuple[int, int]:
-        """(offset, count)"""
-        return 0 if self.offset is None else int(literals[self.offset]), int(literals[self.count])
+        """(offset, count). Raises ParseError for a number that is none to the servers."""
+        return 0 if self.offset is None else _rows(literals[self.offset]), _rows(literals[self.count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +173,12 @@ def _output_of(outline: Outline, columns: Sequence[_Output], key: Key) -> int:
         if key.item is None and (column.words == words or column.words[-1:] == words):
             return at
     raise NotSupported("DISTINCT with an ORDER BY that is not in the select list", "select what you order by")
+
+
+def _rows(literal: str) -> int:
+    if (number := int(literal)) > _MOST_ROWS:
+        raise ParseError.near(literal)
+    return number
 
 
 def is_constant(outline: Outline, key: Key) -> bool:

@@ -49,12 +49,18 @@ async def plan_write(text: str, scope: Scope) -> Plan:
     statement = parse(blank)
     if not isinstance(statement.tree, exp.Update | exp.Delete):
         raise Unparsed("neither UPDATE nor DELETE")
+    if not (statement.tree.expressions if isinstance(statement.tree, exp.Update) else _names_tables(statement.tree)):
+        raise Unparsed("without SET or FROM")
     blocks = find_blocks(statement)
     if system_tables(blocks):
         raise NotSupported("a write to the servers' own tables")
     targets = await resolve(blocks, scope)
     ignore = any(token.upper == "IGNORE" for token in modifiers)
     return await _Planner(text, blocks, targets, scope, ignore).plan()
+
+
+def _names_tables(tree: exp.Delete) -> bool:
+    return isinstance(tree.this, exp.Expression)
 
 
 def _modifiers(tokens: Sequence[Token]) -> list[Token]:

@@ -18,9 +18,9 @@ _HEAD: Final = 23
 class ResponseTracker:
     """``reset`` it, then feed every chunk until ``feed`` tells where the response ended.
 
-    Afterwards: ``is_error``, ``errno``, ``status``, ``warnings``, ``affected``, ``last_insert_id`` (of the last OK),
-    ``rows`` (of the last result set; -1 when there was none), ``wants_file`` (a LOCAL INFILE request: the client
-    speaks next).
+    Afterwards: ``is_error``, ``errno``, ``error_length`` (of the ERR packet's payload), ``status``, ``warnings``,
+    ``affected``, ``last_insert_id`` (of the last OK), ``rows`` (of the last result set; -1 when there was none),
+    ``wants_file`` (a LOCAL INFILE request: the client speaks next).
     """
 
     __slots__ = (
@@ -33,6 +33,7 @@ class ResponseTracker:
         "_tail",
         "affected",
         "errno",
+        "error_length",
         "is_error",
         "last_insert_id",
         "rows",
@@ -57,6 +58,7 @@ class ResponseTracker:
         self.is_error = False
         self.wants_file = False
         self.errno = 0
+        self.error_length = 0
         self.rows = -1
         self.warnings = 0
         self.affected = 0
@@ -112,6 +114,7 @@ class ResponseTracker:
             if length < 3 or length == MAX_PAYLOAD:
                 raise ProtocolError()
             self.is_error = True
+            self.error_length = length
             self.errno = head[1] | head[2] << 8
             return True
         if self._in_rows:

@@ -55,8 +55,8 @@ def validate(model: type[Model], source: Source) -> Model | None:
         if report:
             _report(model, source, errors)
             report = False
-        for detail in errors:
-            path = _existing(data, detail["loc"])
+        paths = [_existing(data, detail["loc"]) for detail in errors]  # before anything is taken away
+        for detail, path in zip(errors, paths, strict=True):
             if not path and detail["type"] == "missing":
                 _fill(data, str(detail["loc"][-1]), model, source)
             else:
