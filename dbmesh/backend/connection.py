@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
         self.created = self.idle_since = self._loop.time()
         self._transport = transport
         self._sink: RelaySink | None = None
-        self._held = b""  # of a relayed ERR packet whose end has not come
+        self._held = b""  # of a relayed response that is, or may still be, an ERR packet
         self._executing: Key | None = None  # the statement that is being relayed
         self._reader: ResultReader | PrepareReader | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -379,10 +379,12 @@ class Connection(asyncio.Protocol):
             self._fail(True, error.message)
             return
         if end < 0:
-            if self.tracker.is_error:
+            if self.tracker.rows < 0 or self.tracker.is_error:
                 self._held += data
-            else:
-                sink.relay_data(self, data)
+                return
+            if self._held:
+                data, self._held = self._held + data, b""
+            sink.relay_data(self, data)
             return
         surplus = end != len(data)
         if surplus:
@@ -391,10 +393,13 @@ class Connection(asyncio.Protocol):
         self.status = self.tracker.status
         if self.tracker.errno in LOST and self._executing is not None:
             self.statements.forget(self._executing)
+            self._held = b""
             sink.relay_stale(self)
             return
+        if self._held:
+            data, self._held = self._held + data, b""
         if self.tracker.is_error:
-            data, self._held = self._renamed(self._held + data), b""
+            data = self._renamed(data)
         sink.relay_data(self, data)
         if self._paused:
             self.resume_reading()

@@ -21,6 +21,7 @@ class Outcome:
     ``relayed``: the client already has the whole answer, its last packet included; ``errno`` if that was an ERR.
     ``variables``: user variables that it has set, as `SessionState` has them. ``found_rows``, ``set_last_insert_id``:
     what FOUND_ROWS() and LAST_INSERT_ID() say now, where that is more than the answer itself tells.
+    ``given_ids``: LAST_INSERT_ID() stays what it was, whatever ``last_insert_id`` says.
     """
 
     rows: int | None = None
@@ -34,6 +35,7 @@ class Outcome:
     variables: dict[str, str] = field(default_factory=dict)
     found_rows: int | None = None
     set_last_insert_id: int | None = None
+    given_ids: bool = False
 
 
 class Caller(Protocol):

@@ -80,14 +80,17 @@ async def _single(
 
 
 async def _relayed(connection: Connection, request: Request, bound: Bound, caller: Caller) -> Outcome:
-    if not bound.leaves:
-        return await caller.relay(connection, request, bound.last_insert_id)
     try:
         outcome = await caller.relay(connection, request, bound.last_insert_id)
     except BaseException:
-        connection.poisoned = True  # it may have set some of the variables
+        if bound.leaves:
+            connection.poisoned = True  # it may have set some of the variables
         raise
-    await read_back(connection, bound.leaves, outcome)
+    if bound.leaves:
+        await read_back(connection, bound.leaves, outcome)
+    if bound.unsure_ids and outcome.last_insert_id:
+        [[made]] = (await connection.execute("SELECT LAST_INSERT_ID()")).rows
+        outcome.given_ids = int(made or 0) != outcome.last_insert_id
     return outcome
 
 

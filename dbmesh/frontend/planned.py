@@ -88,7 +88,7 @@ async def run(session: Session, text: str, shape: Fingerprint | None = None) -> 
         session.answers.ok(outcome)
     if not plan.tables and outcome.rows is not None and not outcome.errno and not outcome.warnings:
         session.diagnostics.warnings = warned  # only what uses tables, or warns, starts the list anew
-    if bound.given_ids:  # the OK packet tells them, LAST_INSERT_ID() does not
+    if bound.given_ids or outcome.given_ids:  # the OK packet tells them, LAST_INSERT_ID() does not
         session.diagnostics.last_insert_id = before
 
 

@@ -144,14 +144,20 @@ class CopiesInsert(Plan):
         )
         kind = RouteKind.SINGLE if len(units) == 1 else RouteKind.BROADCAST
         affected: Literal["sum", "first"] = "sum" if len(units) == 1 else "first"
-        return Bound(self.kind, kind, units, affected=affected, given_ids=not numbered)
+        unsure = len(units) == 1 and self._calculated
+        return Bound(self.kind, kind, units, affected=affected, given_ids=not numbered, unsure_ids=unsure)
+
+    @property
+    def _calculated(self) -> bool:
+        """Whether an expression may give a row its number, or ask for one."""
+        return any(row.shape.numbered and not row.shape.numbered.known for row in self.rows)
 
     def _numbered(self, literals: tuple[str, ...], call: Call) -> bool:
         """Whether a server may number a row. Raises NotSupported when several would do so."""
         numbering = self.numbering
         if numbering is None:
             return True  # not known, or LAST_INSERT_ID(…) sets it
-        if len(self.nodes) == 1 and any(row.shape.numbered and not row.shape.numbered.known for row in self.rows):
+        if len(self.nodes) == 1 and self._calculated:
             return True
         for shape, first in self.rows:
             if shape.numbered is None or not numbering.misses(shape.numbered, literals, first, call.zero_asks):

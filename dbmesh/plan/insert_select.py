@@ -54,7 +54,7 @@ class InsertSelectPlan(Plan):
 
     route: RouteTemplate
     template: Template
-    given_ids: bool
+    unsure_ids: bool
 
     def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
         return sample_of(self.route, self.template, literals, call)
@@ -66,7 +66,10 @@ class InsertSelectPlan(Plan):
         [only] = placement.places
         sql = self.template.render(literals, only.tables, call.session_value)
         return Bound(
-            self.kind, RouteKind.SINGLE, (RouteUnit(only.data_source, only.tables[-1], sql),), given_ids=self.given_ids
+            self.kind,
+            RouteKind.SINGLE,
+            (RouteUnit(only.data_source, only.tables[-1], sql),),
+            unsure_ids=self.unsure_ids,
         )
 
 
@@ -99,7 +102,7 @@ async def plan_insert_select(
         grants=file_grant(insert.tokens),
         route=route,
         template=_template(insert, blocks, written, len(sources)),
-        given_ids=_gives_ids(insert, table),
+        unsure_ids=_gives_ids(insert, table),
     )
 
 

@@ -86,6 +86,7 @@ class Bound:
 
     ``data_source`` of a UNICAST unit is one of several that would do. ``last_insert_id``: what the OK packet must say,
     None to take the backend's. ``given_ids``: the client gave the ids itself, LAST_INSERT_ID() stays what it was.
+    ``unsure_ids``: only the server that has run it can tell.
     """
 
     kind: StatementKind
@@ -96,6 +97,7 @@ class Bound:
     affected: Literal["sum", "first"] = "sum"
     given_ids: bool = False
     leaves: tuple[str, ...] = ()
+    unsure_ids: bool = False
 
 
 class Call(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
+from dbmesh.errors import BackendError
 from dbmesh.plan.mistakes import check_whole
 from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
@@ -56,7 +57,11 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
     if plan.leaves:
         plan.refusal = check_alone(plan.leaves)
     elif plan.may_scatter:
-        await plan_several(plan, blocks, table_edits(blocks), scope)
+        try:
+            await plan_several(plan, blocks, table_edits(blocks), scope)
+        except BackendError:  # of a part of the statement; the whole may say it better
+            await check_whole(plan, statement, scope)
+            raise
     if plan.shortcut is None:
         await check_whole(plan, statement, scope)
     return plan

@@ -27,7 +27,7 @@ class _Source(NamedTuple):
 
 
 class LogicalNames:
-    """For one set of rules. Only quoted names are taken for names, as MySQL and MariaDB quote all of them."""
+    """For one set of rules. Only quoted names are taken for names: MySQL and MariaDB quote all but routines."""
 
     def __init__(self, rules: MeshRules) -> None:
         self._sources = {
@@ -72,8 +72,9 @@ def _source(schema: str, database: str, tables: dict[str, str]) -> _Source:
     names = re.compile(
         rf"(?<=['`\"])(?:(?P<schema>{home})(?P<point>[`\"]?\.[`\"]?))?(?P<table>{actual})(?=['`\".])"
         rf"|(?<=['`\"]){home}(?=['`\"]|[`\"]?\.)"
+        rf"|(?:(?<=FUNCTION )|(?<=PROCEDURE )){home}(?=\.)"
     )
-    aliased = re.compile(rf"(?<!['\"])`(?:{actual})` AS `(?P<logical>{_IDENTIFIER})`")
+    aliased = re.compile(rf"`(?:{actual})` AS `(?P<logical>{_IDENTIFIER})`")
     return _Source(schema, database, tables, names, aliased)
 
 

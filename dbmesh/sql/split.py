@@ -25,7 +25,9 @@ def statements_of(text: str, several: bool) -> list[str]:
         return [text]
     parts = split(text)
     if len(parts) > 1 and not several:
-        raise ParseError.near(";".join(parts[1:]).lstrip(), parts[0].count("\n") + 1)
+        rest = ";".join(parts[1:])
+        begins = rest.lstrip()
+        raise ParseError.near(begins, (parts[0] + rest.removesuffix(begins)).count("\n") + 1)
     return parts
 
 

@@ -67,18 +67,20 @@ class Likeness:
     ``ordered``: the rows must come in the same order. ``by``: only these columns must come in the same order, as
     others tie. ``fold``: columns whose values are equal by a case-insensitive PAD SPACE collation, so that any spelling
     of them may represent a group. ``whole``: all the rows a LIMIT may choose from among ties.
+    ``wording``: whether errors have the same text.
     """
 
     ordered: bool = False
     by: tuple[int, ...] = ()
     fold: tuple[int, ...] = ()
     whole: tuple[Row, ...] | None = None
+    wording: bool = True
 
 
 def difference(mesh: Outcome, plain: Outcome, like: Likeness) -> str | None:
     """What differs, or None."""
     if (mesh.errno, plain.errno) != (0, 0):
-        if mesh.errno == plain.errno:
+        if mesh.errno == plain.errno and (mesh.message == plain.message or not like.wording):
             return None
         return f"mesh: error {mesh.errno} {mesh.message}; plain: error {plain.errno} {plain.message}"
     if mesh.columns != plain.columns:

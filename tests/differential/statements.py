@@ -5,7 +5,7 @@
 ``-- from: SELECT``  a LIMIT without total order: the rows may be any of that statement's
 ``-- refused: why``  the mesh answers with error 1235
 ``-- differs: why``   the answer is another one, and meant to be
-``-- broken: what``  the answer is known to be wrong: to be repaired
+``-- wording: why``   an error's number is the same, its text another one
 ``-- scenario: what``  statements up to the next such line belong together and run in their order
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "statements"
-_REMARK = re.compile(r"-- (by|fold|from|refused|differs|broken|scenario): (.*)")
+_REMARK = re.compile(r"-- (by|fold|from|refused|differs|wording|scenario): (.*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,13 @@ INSERT item;
 UPDATE nothing SET a = 1;
 UPDATE item SET nothing = 1;
 UPDATE item SET WHERE id = 1;
--- broken: no syntax error
 UPDATE item;
 DELETE FROM nothing;
--- broken: no syntax error
 DELETE item;
+DELETE item WHERE id = 1;
+UPDATE item SET;
+SELECT id FROM item ORDER BY id LIMIT 1;
+SELECT id FROM item ORDER BY id LIMIT 18446744073709551616;
 DELETE FROM item WHERE nothing = 1;
 TRUNCATE TABLE nothing;
 DROP TABLE nothing;
@@ -60,11 +62,13 @@ CREATE TABLE item (id INT);
 CREATE TABLE region (id INT);
 DROP INDEX nothing ON item;
 USE nowhere;
+-- wording: the mesh's own parser begins at the whole clause
 SET NAMES;
 SET @@nothing = 1;
 -- refused: SHOW speaks of one server
 SHOW;
 COMMIT NOW;
+ROLLBACK NOW;
 ROLLBACK TO SAVEPOINT nothing;
 -- refused: EXECUTE in SQL needs a statement kept on one connection
 EXECUTE nothing;
@@ -89,3 +93,10 @@ SELECT id FROM item PARTITION (p0);
 SELECT id, SUM(price) m FROM item GROUP BY id ORDER BY m + 1;
 SELECT id FROM item LIMIT -1;
 SELECT id FROM item LIMIT '5';
+-- the names in the servers' messages are the logical ones
+UPDATE item SET grp = 'abc' WHERE id = 5;
+UPDATE item SET grp = 'diff_0';
+INSERT INTO item (id, grp) VALUES (100000, 'item_0');
+SELECT CAST(id AS UNSIGNED) - 99 FROM item WHERE id = 5;
+SELECT nofunc(id) FROM item WHERE id = 5;
+SELECT item.nothing FROM item WHERE id = 5;

@@ -243,6 +243,7 @@ SELECT id, CONNECTION_ID() > 0 FROM item WHERE id < 5 ORDER BY id;
 SELECT SQL_CALC_FOUND_ROWS id FROM item ORDER BY id LIMIT 3;
 -- refused: a SELECT with INTO
 SELECT id INTO @x FROM item WHERE id = 3;
+-- wording: its name is quoted
 TABLE region;
 VALUES (1, 2), (3, 4);
 -- TIMESTAMP

@@ -49,6 +49,7 @@ INSERT INTO token (code, uses) VALUES ('AB', 1), ('ab ', 2);
 INSERT INTO token (code, uses) VALUES ('aab', 1), ('AAB', 2), ('b1', 3), ('é', 4);
 INSERT INTO token (code, uses) VALUES (12, 1), ('012', 2);
 UPDATE token SET uses = 100 WHERE code = 'AAB ';
+-- wording: which of several rows fails first
 UPDATE token SET uses = 100 WHERE code = 12;
 DELETE FROM token WHERE code = 'é';
 -- refused: the value of the sharding key column 'day' (date)
@@ -224,6 +225,15 @@ SELECT LAST_INSERT_ID(), LAST_INSERT_ID() + 1;
 UPDATE diary SET grp = LAST_INSERT_ID() WHERE id = 1;
 SELECT ROW_COUNT();
 DELETE FROM diary WHERE id = LAST_INSERT_ID();
+INSERT INTO diary (id, line) VALUES (100 + 103, 'calculated');
+SELECT LAST_INSERT_ID();
+INSERT INTO diary (id, line) SELECT 302, 'given';
+SELECT LAST_INSERT_ID();
+INSERT INTO diary (id, line) SELECT NULL, 'made';
+SELECT LAST_INSERT_ID();
+SET @id = NULL;
+INSERT INTO diary (id, line) VALUES (@id, 'made');
+SELECT LAST_INSERT_ID();
 INSERT INTO diary (line) SELECT 'selected';
 INSERT INTO diary (line, grp) SELECT line, grp FROM diary WHERE id < 3;
 SELECT MAX(id) FROM diary;

@@ -122,3 +122,18 @@ async def test_the_items_of_a_select_have_their_true_types_and_collations(catalo
     assert (described[1].length, described[1].pad, described[2].length) == (8, b" ", 40)
     assert (described[5].scale, described[15].scale) == (3, 2)
     assert described[13].pad is None
+
+
+@pytest.mark.parametrize("name", ["utf8mb4_uca1400_as_ci", "utf8mb4_uca1400_nopad_ai_ci", "utf8mb4_unicode_ci"])
+async def test_collations_that_the_wire_does_not_tell_apart(catalog: ServerCatalog, name: str) -> None:
+    sql = f"WITH a AS (SELECT _utf8mb4'x' COLLATE {name} x, 1 y) SELECT x, y, CONCAT(x, x) FROM a LIMIT 0"
+    described = await catalog.describe("ds_0", sql, DEFAULT_STATE.for_types())
+    assert [column.collation for column in described] == [name, None, name]
+
+
+async def test_types_follow_the_settings(catalog: ServerCatalog) -> None:
+    state = DEFAULT_STATE.with_variables({"div_precision_increment": "8"})
+    for asked, scale in ((DEFAULT_STATE, 4), (state, 8)):
+        described = await catalog.under(asked).describe("ds_0", "SELECT 1 / 3 LIMIT 0")
+        assert described is not None
+        assert described[0].scale == scale

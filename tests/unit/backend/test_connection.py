@@ -282,3 +282,33 @@ async def test_a_state_that_the_server_refuses_poisons_the_connection(connection
         await connection.apply(DEFAULT_STATE.with_variables({"sql_mode": "'NONSENSE'"}))
     assert refused.value.errno == 1231
     assert connection.poisoned
+
+
+async def test_errors_and_warnings_come_in_logical_names(connection: Connection) -> None:
+    connection.in_logical_names = lambda source, errno, message: f"{source} {errno} {message.replace('nosuch', 'such')}"
+    sink = Recorder()
+    connection.relay(query("SELECT * FROM nosuch"), sink)
+    await sink.ended
+    [relayed] = sink.payloads()
+    assert relayed[9:].startswith(b"ds_0 1146 Table '")
+    assert b".such'" in relayed
+    sink = Recorder()
+    connection.relay(query("SELECT CAST(1 AS UNSIGNED) - c FROM (SELECT 2 c) nosuch"), sink)
+    await sink.ended
+    assert b"ds_0 1690 BIGINT UNSIGNED" in sink.payloads()[-1]
+    with pytest.raises(BackendError, match=r"ds_0 1146 .*\.such'"):
+        await connection.execute("SELECT * FROM nosuch")
+    await connection.execute("SELECT 1/0")
+    assert await connection.warnings() == [[b"Warning", b"1365", b"ds_0 1365 Division by 0"]]
+
+
+async def test_an_error_that_comes_in_pieces_is_held_back(connection: Connection) -> None:
+    connection.in_logical_names = lambda source, errno, message: "short"
+    sink = Recorder()
+    connection.relay(query("SELECT SLEEP(0.2) FROM nosuch"), sink)
+    data = frame(b"\xff\x7a\x04#42S02Table 'x' doesn't exist", 1)
+    for piece in (data[:20], data[20:25], data[25:]):
+        connection.data_received(piece)
+    assert sink.payloads() == [b"\xff\x7a\x04#42S02short"]
+    assert sink.chunks == 1
+    connection.abandon()

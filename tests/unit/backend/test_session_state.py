@@ -23,3 +23,16 @@ def test_character_sets_first_then_what_was_and_what_is() -> None:
         "SET character_set_client = latin1, collation_connection = latin1_bin, character_set_results = NULL",
         "SET @a = NULL, SESSION time_zone = DEFAULT, @b = 2, SESSION sql_mode = 'ANSI'",
     )
+
+
+def test_meaning_is_the_same_whatever_the_clock_and_the_user_variables_say() -> None:
+    one = DEFAULT_STATE.with_variables({"timestamp": "1", "@a": "1", "autocommit": "0"})
+    assert one.meaning == DEFAULT_STATE.meaning
+    assert DEFAULT_STATE.with_variables({"div_precision_increment": "8"}).meaning != one.meaning
+    assert DEFAULT_STATE.with_charsets("utf8mb4", "utf8mb4_bin", "utf8mb4").meaning != one.meaning
+
+
+def test_types_are_asked_with_what_they_depend_on_and_without_conversion() -> None:
+    state = DEFAULT_STATE.with_variables({"timestamp": "1", "@a": "1", "div_precision_increment": "8"}).for_types()
+    assert state.results is None
+    assert [name for name, _ in state.variables] == ["@a", "div_precision_increment", "sql_mode"]
