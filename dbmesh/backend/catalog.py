@@ -15,6 +15,7 @@ from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.errors import BackendError, UnknownTable
 from dbmesh.protocol import ColumnDefinition
+from dbmesh.rules.logical_names import LogicalNames
 from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.schema import Column, Index, Table
 
@@ -68,6 +69,7 @@ class ServerCatalog:
     def __init__(self, lender: Lender, rules: MeshRules) -> None:
         self._lender = lender
         self._sources = rules.data_sources
+        self._names = LogicalNames(rules)
         self._tables: dict[tuple[str, str], asyncio.Future[Table]] = {}
         self._collations: dict[str, dict[int, Collation]] = {}
         self._pads: dict[tuple[str, str], bytes] = {}
@@ -143,7 +145,7 @@ class ServerCatalog:
         engine = await _rows(connection, _ENGINE, name)
         if not engine:
             node = DataNode(connection.data_source, name)
-            raise UnknownTable(*self._cluster.names.table(node, self._sources[node.data_source].schema))
+            raise UnknownTable(*self._names.table(node, self._sources[node.data_source].schema))
         maria = "MariaDB" in connection.server_version
         columns = [_column(row, maria) for row in await _rows(connection, _COLUMNS, name)]
         unique: dict[str, list[str]] = {}

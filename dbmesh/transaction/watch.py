@@ -113,7 +113,7 @@ class WatchedStatement:
         ok = stream.reader.ok
         assert ok is not None
         result = Result(stream.columns, [], ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
-        rows = (await connection.execute("SHOW WARNINGS")).rows if ok.warnings else []
+        rows = await connection.warnings() if ok.warnings else []
         return Answer(result, rows, payloads)
 
     async def look_up(self) -> None:
