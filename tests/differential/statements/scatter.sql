@@ -241,7 +241,6 @@ SELECT id FROM item WHERE born < CURDATE() ORDER BY id;
 SELECT id, CONNECTION_ID() > 0 FROM item WHERE id < 5 ORDER BY id;
 -- refused: SQL_CALC_FOUND_ROWS
 SELECT SQL_CALC_FOUND_ROWS id FROM item ORDER BY id LIMIT 3;
--- refused: a SELECT with INTO
 SELECT id INTO @x FROM item WHERE id = 3;
 -- wording: its name is quoted
 TABLE region;
