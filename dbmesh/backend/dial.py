@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import Any
 
-from asyncmy import connection as asyncmy_connection
 from asyncmy import errors as asyncmy_errors
 
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.failures import Unreachable
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_CHARSET, DEFAULT_STATE
+from dbmesh.backend.tls import TlsLogin
 from dbmesh.protocol.constants import Capability
-from dbmesh.rules.model import DataSource, TlsRules
+from dbmesh.rules.model import DataSource
 
 # What a relayed client must not be able to use past the router.
 _NEVER = Capability.MULTI_STATEMENTS | Capability.LOCAL_FILES
-
-# Its private names have no types; tests/unit/backend/test_dial.py tells when one of them moves.
-_Asyncmy: Any = asyncmy_connection.Connection
 
 # Seconds that a server waits for us to take more of a result: as long as a slow client, or the streams that are
 # merged before this one, may take. The servers' own default of 60 would break such results off.
 PATIENCE = 28800
 
 
-class _Login(_Asyncmy):  # type: ignore[misc]
+class _Login(TlsLogin):
     """asyncmy's connection with the capabilities of the pool's key instead of all that the server offers."""
 
     _transport: Any
 
-    def __init__(self, *, wanted: Capabilities, **options: object) -> None:
+    def __init__(self, *, wanted: Capabilities, **options: Any) -> None:
         super().__init__(**options)
         self.wanted = wanted
 
@@ -42,8 +38,6 @@ class _Login(_Asyncmy):  # type: ignore[misc]
             raise OSError("the server is too old: it does not know DEPRECATE_EOF")
         if not self.wanted.deprecate_eof:
             self.server_capabilities &= ~Capability.DEPRECATE_EOF
-        if self._ssl_context is not None and not self.server_capabilities & Capability.SSL:
-            raise OSError("the server does not offer TLS, which the rules demand")
         self._client_flag &= ~_NEVER
         self._mariadb_ext_caps = 0  # otherwise asyncmy asks for MariaDB's own extensions
 
@@ -85,7 +79,7 @@ async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
         client_flag=Capability.FOUND_ROWS if capabilities.found_rows else 0,
         connect_timeout=source.pool.connect_timeout,
         autocommit=None,
-        ssl=tls_context(source.tls) if source.tls else None,
+        tls=source.tls,
     )
     await login.connect()
     transport = login.take_transport()
@@ -105,19 +99,6 @@ def _version(login: _Login) -> str:
     """MariaDB puts '5.5.5-' before its version, for old replicas."""
     version: str = login.server_version
     return version.removeprefix("5.5.5-")
-
-
-def tls_context(rules: TlsRules) -> ssl.SSLContext:
-    """The TLS of a data source: at least 1.2; the chain and the name are checked as the rules say."""
-    context = ssl.create_default_context(cafile=rules.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if rules.verify != "identity":
-        context.check_hostname = False
-    if rules.verify == "none":
-        context.verify_mode = ssl.CERT_NONE
-    if rules.certificate is not None:
-        context.load_cert_chain(rules.certificate, rules.key)
-    return context
 
 
 def _reason(error: Exception) -> str:

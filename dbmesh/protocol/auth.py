@@ -21,6 +21,7 @@ from dbmesh.protocol.handshake import SALT_LENGTH
 
 NATIVE = "mysql_native_password"
 CACHING_SHA2 = "caching_sha2_password"
+CLEAR = "mysql_clear_password"  # the password itself: where nobody can listen
 
 MAX_PASSWORD = 256  # bytes, as in MySQL; the crypt form takes time and memory by the square of the length
 

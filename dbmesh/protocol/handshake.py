@@ -1,6 +1,6 @@
-"""The first two packets: the server's greeting and the client's answer.
+"""The packets of a login: the server's greeting, the client's answer, and COM_CHANGE_USER, which is an answer again.
 
-Protocol pages "Protocol::HandshakeV10" and "Protocol::HandshakeResponse41".
+Protocol pages "Protocol::HandshakeV10", "Protocol::HandshakeResponse41" and "COM_CHANGE_USER".
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dbmesh.protocol.failures import BadHandshake, ProtocolError
 from dbmesh.protocol.lenenc import encode_int, encode_string, read_int, read_nul_string, read_string
 
 SALT_LENGTH = 20
+DEFAULT_ZSTD_LEVEL = 3
+MAX_ZSTD_LEVEL = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,11 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeResponse:
-    """What a client answers. ``auth``: the plugin's bytes. Names are UTF-8, whatever collation is asked for."""
+    """What a client answers. ``auth``: the plugin's bytes. Names are UTF-8, whatever collation is asked for.
+
+    The last four bytes of the filler are MariaDB's extended capabilities where LONG_PASSWORD is not set; the mesh
+    announces none, so they are not read. ``zstd_level``: 1 to 22.
+    """
 
     capabilities: int
     max_packet: int
@@ -59,6 +65,7 @@ class HandshakeResponse:
     database: str | None = None
     plugin: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    zstd_level: int = DEFAULT_ZSTD_LEVEL
 
     def encode(self) -> bytes:
         """The packet as a client would send it, with the capability bits that its fields need."""
@@ -80,6 +87,8 @@ class HandshakeResponse:
         if self.capabilities & Capability.CONNECT_ATTRS:
             pairs = b"".join(encode_string(text.encode("utf-8")) for pair in self.attributes.items() for text in pair)
             parts.append(encode_int(len(pairs)) + pairs)
+        if self.capabilities & Capability.ZSTD:
+            parts.append(self.zstd_level.to_bytes(1, "little"))
         return b"".join(parts)
 
 
@@ -106,16 +115,59 @@ def _parse_response41(payload: bytes) -> HandshakeResponse:
     if capabilities & Capability.CONNECT_WITH_DB and pos < len(payload):
         name, pos = read_nul_string(payload, pos)
         database = name.decode("utf-8") or None
+    plugin, attributes, pos = _read_plugin_and_attributes(payload, pos, capabilities)
+    level = DEFAULT_ZSTD_LEVEL
+    if capabilities & Capability.ZSTD and pos < len(payload):
+        level = payload[pos]
+    max_packet = int.from_bytes(payload[4:8], "little")
+    return HandshakeResponse(
+        capabilities, max_packet, payload[8], user.decode("utf-8"), auth, database, plugin, attributes, level
+    )
+
+
+def parse_change_user(payload: bytes, login: HandshakeResponse) -> HandshakeResponse:
+    """A COM_CHANGE_USER packet as the answer to a greeting; what it does not say is as in ``login``.
+
+    Raises BadHandshake for a packet that is cut off.
+    """
+    try:
+        return _parse_change_user(payload, login)
+    except (ProtocolError, UnicodeDecodeError) as error:
+        raise BadHandshake() from error
+
+
+def _parse_change_user(payload: bytes, login: HandshakeResponse) -> HandshakeResponse:
+    capabilities = login.capabilities
+    user, pos = read_nul_string(payload, 1)
+    # The scramble's length is one byte here, whatever PLUGIN_AUTH_LENENC says.
+    auth, pos = _read_auth(payload, pos, capabilities & ~Capability.PLUGIN_AUTH_LENENC)
+    name, pos = read_nul_string(payload, pos) if pos < len(payload) else (b"", pos)
+    collation = login.collation
+    if pos + 2 <= len(payload):
+        collation = payload[pos] | payload[pos + 1] << 8
+        pos += 2
+    plugin, attributes, pos = _read_plugin_and_attributes(payload, pos, capabilities)
+    return HandshakeResponse(
+        capabilities,
+        login.max_packet,
+        collation,
+        user.decode("utf-8"),
+        auth,
+        name.decode("utf-8") or None,
+        plugin,
+        attributes,
+        login.zstd_level,
+    )
+
+
+def _read_plugin_and_attributes(payload: bytes, pos: int, capabilities: int) -> tuple[str | None, dict[str, str], int]:
     plugin: str | None = None
     if capabilities & Capability.PLUGIN_AUTH and pos < len(payload):
         plugin, pos = _read_plugin(payload, pos)
     attributes: dict[str, str] = {}
     if capabilities & Capability.CONNECT_ATTRS and pos < len(payload):
-        attributes = _read_attributes(payload, pos)
-    max_packet = int.from_bytes(payload[4:8], "little")
-    return HandshakeResponse(
-        capabilities, max_packet, payload[8], user.decode("utf-8"), auth, database, plugin, attributes
-    )
+        attributes, pos = _read_attributes(payload, pos)
+    return plugin, attributes, pos
 
 
 def _read_auth(payload: bytes, pos: int, capabilities: int) -> tuple[bytes, int]:
@@ -138,7 +190,7 @@ def _read_plugin(payload: bytes, pos: int) -> tuple[str, int]:
     return payload[pos:end].decode("utf-8"), end + 1
 
 
-def _read_attributes(payload: bytes, pos: int) -> dict[str, str]:
+def _read_attributes(payload: bytes, pos: int) -> tuple[dict[str, str], int]:
     length, pos = read_int(payload, pos)
     if pos + length > len(payload):
         raise BadHandshake()
@@ -148,4 +200,6 @@ def _read_attributes(payload: bytes, pos: int) -> dict[str, str]:
         name, pos = read_string(payload, pos)
         value, pos = read_string(payload, pos)
         attributes[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
-    return attributes
+    if pos != end:
+        raise BadHandshake()
+    return attributes, pos

@@ -68,10 +68,18 @@ def compile_data_sources(
             part.host or "",
             part.port,
             part.socket,
-            None if part.tls is None else TlsRules(**part.tls.model_dump()),
+            _tls(source, path, part),
             compile_pools(part.pool, pools),
         )
     return result
+
+
+def _tls(source: Source, path: Path, part: document.DataSourcePart) -> TlsRules | None:
+    if part.tls is None or part.tls.mode == "disabled":
+        return None
+    if part.socket is not None:
+        source.mistake((*path, "tls"), "is not used on a Unix socket, which nobody can listen on", at_key=True)
+    return TlsRules(**part.tls.model_dump())
 
 
 def compile_pools(part: document.PoolPart | None, base: PoolRules) -> PoolRules:

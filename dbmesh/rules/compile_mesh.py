@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dbmesh.rules import document, passwords
 from dbmesh.rules.compile_database import compile_data_sources, compile_database, compile_pools
@@ -15,6 +16,7 @@ from dbmesh.rules.model import (
     LogicalDatabase,
     MeshRules,
     PoolRules,
+    ServerTls,
     ShardedTable,
     TransactionRules,
     User,
@@ -81,15 +83,20 @@ def _rules(
     pools: PoolRules,
 ) -> MeshRules:
     epoch = datetime.datetime.combine(file.snowflake_epoch, datetime.time(), datetime.UTC)
+    has_ca = file.tls.ca is not None or mesh.is_broken("tls") or mesh.is_meant(("tls",), "ca")
     rules = MeshRules(
         listeners=_listeners(mesh, file),
-        users={name: _user(mesh, name, part) for name, part in file.users.items()},
+        users={name: _user(mesh, name, part, has_ca) for name, part in file.users.items()},
         databases=databases,
         data_sources=data_sources,
         pools=pools,
         transaction=_transaction(mesh, file.transaction),
         server_version=file.server_version,
         max_connections=file.max_connections,
+        max_allowed_packet=file.max_allowed_packet,
+        login_timeout=file.login_timeout,
+        idle_timeout=file.idle_timeout,
+        tls=_tls(mesh, file.tls),
         merge_memory=file.merge_memory,
         snowflake_epoch=int(epoch.timestamp()) * 1000,
     )
@@ -100,22 +107,32 @@ def _rules(
 
 def _listeners(mesh: Source, file: document.MeshFile) -> tuple[Listener, ...]:
     listeners: list[Listener] = []
-    for at, text in enumerate(file.listeners):
+    for at, part in enumerate(file.listeners):
+        text = part.address
         try:
             listener = Listener.parse(text)
         except ValueError as error:
             mesh.mistake(("listeners", at), f"'{text}' {error}")
             continue
-        if listener in listeners and listener.port:
+        if listener.port and any((other.host, other.port) == (listener.host, listener.port) for other in listeners):
             mesh.mistake(("listeners", at), f"'{text}' is listed twice")
-        listeners.append(listener)
+        listeners.append(listener if part.tls is None else replace(listener, tls=part.tls))
     return tuple(listeners)
 
 
-def _user(mesh: Source, name: str, part: document.UserPart) -> User:
+def _tls(mesh: Source, part: document.ServerTlsPart) -> ServerTls:
+    if part.key is not None and part.certificate is None and not mesh.is_meant(("tls",), "certificate"):
+        mesh.mistake(("tls", "key"), "needs the 'certificate' that it belongs to", at_key=True)
+    return ServerTls(part.certificate, part.key, part.ca)
+
+
+def _user(mesh: Source, name: str, part: document.UserPart, has_ca: bool) -> User:
     databases = None if part.databases == ["*"] else frozenset(part.databases)
     grants = frozenset(Grant(grant) for grant in part.grants)
-    return User(name, _password(mesh, name, part), databases, part.access == "read-only", grants)
+    if part.require == "x509" and not has_ca:
+        mesh.mistake(("users", name, "require"), "needs tls.ca, the authority of the clients' certificates")
+    password = _password(mesh, name, part)
+    return User(name, password, databases, part.access == "read-only", grants, part.require, part.max_connections)
 
 
 def _password(mesh: Source, name: str, part: document.UserPart) -> passwords.StoredPassword:

@@ -64,7 +64,9 @@ class PoolPart(Part):
 class TlsPart(Part):
     """TLS towards a data source."""
 
-    verify: Literal["none", "ca", "identity"] = Field("identity", description="What is checked of the server")
+    mode: Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"] = Field(
+        "verify_identity", description="As the ssl-mode of MySQL's clients"
+    )
     ca: str | None = Field(None, description="File of the certificate authority")
     certificate: str | None = Field(None, description="File of the mesh's own certificate")
     key: str | None = Field(None, description="File of its private key")
@@ -211,6 +213,36 @@ class DatabaseFile(Part):
     transaction: Mode | None = Field(None, description="Transactions of sessions that do not choose")
 
 
+class ListenerPart(Part):
+    """Where the mesh listens, and whether clients may, or must, use TLS there."""
+
+    address: str = Field(description="HOST:PORT, [IPV6]:PORT or a socket's path")
+    tls: Literal["off", "preferred", "required"] | None = Field(
+        None, description="Default: preferred, and off on a Unix socket"
+    )
+
+
+def _listener(value: object) -> object:
+    if not isinstance(value, str | dict):
+        raise ValueError("must be an address, or a mapping of address and tls")
+    return {"address": value} if isinstance(value, str) else value
+
+
+AnyListener = Annotated[
+    ListenerPart,
+    BeforeValidator(_listener),
+    WithJsonSchema({"anyOf": [{"type": "string"}, ListenerPart.model_json_schema()]}),
+]
+
+
+class ServerTlsPart(Part):
+    """TLS towards clients. Without a certificate the mesh makes its own."""
+
+    certificate: str | None = Field(None, description="File of the certificate and its chain (PEM)")
+    key: str | None = Field(None, description="File of its private key; else it stands with the certificate")
+    ca: str | None = Field(None, description="File of the authorities whose client certificates are accepted")
+
+
 class UserPart(Part):
     """Who may log in, and to what."""
 
@@ -221,6 +253,10 @@ class UserPart(Part):
     grants: list[Literal["ddl", "grant", "file", "load_data", "mysql", "mesh_schema", "admin"]] = Field(
         default_factory=list, description="What is refused otherwise"
     )
+    require: Literal["tls", "x509"] | None = Field(
+        None, description="tls: an encrypted connection; x509: also a client certificate of tls.ca"
+    )
+    max_connections: int | None = Field(None, ge=1, description="Of this user to one worker process")
 
 
 class TransactionPart(Part):
@@ -242,9 +278,12 @@ class TransactionPart(Part):
 class MeshFile(Part):
     """mesh.yaml: what all logical databases share."""
 
-    listeners: list[str] = Field(
-        default_factory=lambda: ["127.0.0.1:3307"], min_length=1, description="HOST:PORT or a socket's path"
+    listeners: list[AnyListener] = Field(
+        default_factory=lambda: [ListenerPart(address="127.0.0.1:3307", tls=None)],
+        min_length=1,
+        description="HOST:PORT or a socket's path, or a mapping of address and tls",
     )
+    tls: ServerTlsPart = Field(default_factory=lambda: ServerTlsPart.model_validate({}))
     users: dict[str, UserPart] = Field(
         min_length=1, examples=[{"app": {"password": "${APP_PASSWORD}", "databases": ["*"]}}]
     )
@@ -253,5 +292,8 @@ class MeshFile(Part):
     data_sources: dict[str, DataSourcePart] = Field(default_factory=dict, description="The mesh's own, for the log")
     server_version: str | None = Field(None, description="What clients are told; else the first server's")
     max_connections: int = Field(1000, ge=1, description="Clients of one worker process")
+    max_allowed_packet: Size = Field(64 * 1024 * 1024, description="The longest command that a client may send")
+    login_timeout: Seconds = Field(10.0, description="How long a login may take")
+    idle_timeout: Seconds = Field(28800.0, description="When a client that sends nothing is disconnected")
     merge_memory: Size = Field(64 * 1024 * 1024, description="What one statement may hold for sorting")
     snowflake_epoch: datetime.date = Field(datetime.date(2024, 1, 1), description="Never change it")

@@ -27,9 +27,11 @@ __all__ = [
     "KeyType",
     "KeyValue",
     "Listener",
+    "ListenerTls",
     "LogicalDatabase",
     "MeshRules",
     "PoolRules",
+    "ServerTls",
     "ShardedTable",
     "SingleTable",
     "TableRule",
@@ -41,6 +43,7 @@ __all__ = [
 
 TransactionMode = Literal["local", "base"]
 BaseMode = Literal["deferred", "eager"]
+ListenerTls = Literal["off", "preferred", "required"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,10 @@ class PoolRules:
 
 @dataclass(frozen=True, slots=True)
 class TlsRules:
-    """TLS towards a data source. ``verify``: 'ca' checks the chain, 'identity' also the host name."""
+    """TLS towards a data source. ``mode``: 'preferred' and 'required' check nothing, 'verify_ca' the chain,
+    'verify_identity' also the host name; 'preferred' goes without where the server has none."""
 
-    verify: Literal["none", "ca", "identity"] = "identity"
+    mode: Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"] = "verify_identity"
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None
@@ -205,13 +209,15 @@ class Grant(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who may log in, and to what. ``databases`` None: all of them."""
+    """Who may log in, and to what. ``databases`` None: all of them; ``max_connections``: to one worker."""
 
     name: str
     password: StoredPassword = field(repr=False)
     databases: frozenset[str] | None = frozenset()
     read_only: bool = False
     grants: frozenset[Grant] = frozenset()
+    require: Literal["tls", "x509"] | None = None
+    max_connections: int | None = None
 
     def may_use(self, database: str) -> bool:
         return self.databases is None or database in self.databases
@@ -227,12 +233,13 @@ class Listener:
     host: str = ""
     port: int = 0
     socket: str | None = None
+    tls: ListenerTls = "preferred"
 
     @classmethod
     def parse(cls, text: str) -> Listener:
         """``HOST:PORT``, ``[IPV6]:PORT`` or an absolute path. Raises ValueError that says what is wrong."""
         if text.startswith("/"):
-            return cls(socket=text)
+            return cls(socket=text, tls="off")  # nobody can listen there
         host, colon, port = text.rpartition(":")
         if not colon or not host or not (port.isascii() and port.isdigit()):
             raise ValueError("must be HOST:PORT, [IPV6]:PORT or the absolute path of a Unix socket")
@@ -248,6 +255,15 @@ class Listener:
         if self.socket is not None:
             return self.socket
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """TLS towards clients: files. Without ``certificate`` the mesh makes its own; ``ca`` signs the clients'."""
+
+    certificate: str | None = None
+    key: str | None = None
+    ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +288,7 @@ class TransactionRules:
 class MeshRules:
     """All rules of one mesh. ``data_sources``: those of every logical database and the mesh's own.
 
+    ``max_allowed_packet``: bytes of one command. ``login_timeout``, ``idle_timeout``: seconds that a client may take.
     ``merge_memory``: bytes that one statement may hold for sorting in the mesh. ``snowflake_epoch``: ms since
     1970 UTC.
     """
@@ -284,6 +301,10 @@ class MeshRules:
     transaction: TransactionRules = TransactionRules()
     server_version: str | None = None
     max_connections: int = 1000
+    max_allowed_packet: int = 64 * 1024 * 1024
+    login_timeout: float = 10.0
+    idle_timeout: float = 28800.0
+    tls: ServerTls = ServerTls()
     merge_memory: int = 64 * 1024 * 1024
     snowflake_epoch: int = 1_704_067_200_000
 

@@ -12,10 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncmy.connection import Connection as Driver
 from asyncmy.errors import Error as DriverError
 
-from dbmesh.backend.dial import tls_context
+from dbmesh.backend.tls import TlsLogin
 from dbmesh.errors import BackendError, BackendLost
 from dbmesh.rules.model import DataSource
 from dbmesh.transaction.ports import Cells
@@ -82,7 +81,24 @@ def _translated(data_source: str, error: BaseException) -> BackendError | Backen
 
 async def dial(source: DataSource) -> Link:
     """A new link. Raises errors.BackendLost (not started) when the server does not answer or refuses the login."""
-    driver: Any = Driver(  # type: ignore[no-untyped-call]
+    try:
+        driver = _driver(source)
+    except OSError as error:  # a certificate's file
+        raise BackendLost(source.name, False, str(error)) from error
+    try:
+        async with asyncio.timeout(source.pool.connect_timeout + 1):
+            await driver.connect()
+            link = Link(source.name, driver)
+            for statement in _SESSION:
+                await link.execute(statement)
+    except (DriverError, OSError, TimeoutError, BackendError, BackendLost) as error:
+        driver.close()
+        raise BackendLost(source.name, False, str(error)) from error
+    return link
+
+
+def _driver(source: DataSource) -> TlsLogin:
+    return TlsLogin(
         host=source.host or None,
         port=source.port,
         unix_socket=source.socket,
@@ -95,18 +111,8 @@ async def dial(source: DataSource) -> Link:
         autocommit=None,
         client_flag=_FOUND_ROWS,
         connect_timeout=max(1, round(source.pool.connect_timeout)),
-        ssl=None if source.tls is None else tls_context(source.tls),
+        tls=source.tls,
     )
-    try:
-        async with asyncio.timeout(source.pool.connect_timeout + 1):
-            await driver.connect()
-            link = Link(source.name, driver)
-            for statement in _SESSION:
-                await link.execute(statement)
-    except (DriverError, OSError, TimeoutError, BackendError, BackendLost) as error:
-        driver.close()
-        raise BackendLost(source.name, False, str(error)) from error
-    return link
 
 
 class Links:

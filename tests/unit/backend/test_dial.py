@@ -86,7 +86,7 @@ def test_the_private_names_of_asyncmy_that_the_take_over_needs_are_where_they_we
         ({"password": b"wrong"}, r"Access denied .*\(1045\)"),
         ({"schema": "no_such_schema"}, r"Unknown database .*\(1049\)"),
         ({"host": "", "socket": "/nonexistent/socket"}, "No such file"),
-        ({"tls": TlsRules("none")}, "does not offer TLS"),
+        ({"tls": TlsRules("required")}, "does not offer TLS"),
     ],
 )
 async def test_a_data_source_that_cannot_be_reached_is_named_with_the_reason(

@@ -16,6 +16,7 @@ from dbmesh.rules.model import (
     Listener,
     LogicalDatabase,
     MeshRules,
+    ServerTls,
     ShardedTable,
     SingleTable,
 )
@@ -93,22 +94,34 @@ def test_the_demos_rules_load_without_any_environment() -> None:
 
 def test_everything_that_mesh_yaml_can_say(tmp_path: pathlib.Path) -> None:
     mesh = """\
-    listeners: ['[::1]:3307', /run/mesh.sock]
+    listeners: ['[::1]:3307', /run/mesh.sock, {address: 0.0.0.0:3308, tls: required}]
+    tls: {certificate: /etc/mesh.pem, key: /etc/mesh.key, ca: /etc/clients.pem}
     users:
-      app: {password: "", databases: shop, access: read-only}
+      app: {password: "", databases: shop, access: read-only, require: x509, max_connections: 3}
       root: {password_hash: '*14E65567ABDB5135D0CFD9A70B3032C179A49EE7', databases: '*', grants: [ddl, load_data]}
     pools: {size: 4, wait_timeout: 0.5}
     transaction: {default: base, log: log_0, deadline: 30, lease: 5, schema: _mesh}
     data_sources:
-      log_0: {socket: /run/mysqld.sock, schema: log, user: u, pool: {size: 2}, tls: {verify: ca, ca: /etc/ca.pem}}
+      log_0: {host: db, schema: log, user: u, pool: {size: 2}, tls: {mode: verify_ca, ca: /etc/ca.pem}}
     server_version: 8.4.0
     max_connections: 10
+    max_allowed_packet: 16MiB
+    login_timeout: 3
+    idle_timeout: 600
     merge_memory: 1 GiB
     snowflake_epoch: 2020-01-01
     """
     rules = load(tmp_path, mesh=mesh)
-    assert rules.listeners == (Listener("::1", 3307), Listener(socket="/run/mesh.sock"))
-    assert [str(listener) for listener in rules.listeners] == ["[::1]:3307", "/run/mesh.sock"]
+    assert rules.listeners == (
+        Listener("::1", 3307, tls="preferred"),
+        Listener(socket="/run/mesh.sock", tls="off"),
+        Listener("0.0.0.0", 3308, tls="required"),
+    )
+    assert [str(listener) for listener in rules.listeners] == ["[::1]:3307", "/run/mesh.sock", "0.0.0.0:3308"]
+    assert rules.tls == ServerTls("/etc/mesh.pem", "/etc/mesh.key", "/etc/clients.pem")
+    assert (rules.users["app"].require, rules.users["app"].max_connections) == ("x509", 3)
+    assert (rules.users["root"].require, rules.users["root"].max_connections) == (None, None)
+    assert (rules.max_allowed_packet, rules.login_timeout, rules.idle_timeout) == (16 << 20, 3, 600)
     assert rules.users["app"].read_only
     assert rules.users["app"].password.empty
     assert rules.users["app"].may_use("shop")
@@ -117,9 +130,9 @@ def test_everything_that_mesh_yaml_can_say(tmp_path: pathlib.Path) -> None:
     assert rules.users["root"].may(Grant.LOAD_DATA)
     assert not rules.users["root"].may(Grant.FILE)
     log = rules.data_sources["log_0"]
-    assert (log.address, log.pool.size, log.pool.wait_timeout) == ("/run/mysqld.sock", 2, 0.5)
+    assert (log.address, log.pool.size, log.pool.wait_timeout) == ("db:3306", 2, 0.5)
     assert log.tls is not None
-    assert (log.tls.verify, log.tls.ca) == ("ca", "/etc/ca.pem")
+    assert (log.tls.mode, log.tls.ca) == ("verify_ca", "/etc/ca.pem")
     assert (rules.transaction.default, rules.transaction.log, rules.transaction.schema) == ("base", "log_0", "_mesh")
     assert (rules.transaction.deadline, rules.transaction.lease) == (30, 5)
     assert (rules.server_version, rules.max_connections, rules.merge_memory) == ("8.4.0", 10, 1 << 30)
@@ -483,6 +496,24 @@ MESHES = [
     ("listeners: ['a:99999']", "listeners.0: 'a:99999' port 99999 is above 65535"),
     ("listeners: [a:1, a:1]", "listeners.1: 'a:1' is listed twice"),
     ("listeners: []", "listeners: must not be empty"),
+    ("listeners: [5]", "listeners.0: must be an address, or a mapping of address and tls"),
+    ("listeners: [{address: a:1, tls: on}]", "listeners.0.tls: must be off or preferred or required, not 'on'"),
+    ("listeners: [{adress: a:1}]", "unknown key 'adress'; did you mean 'address'?"),
+    ("tls: {key: k}", "tls.key: needs the 'certificate' that it belongs to"),
+    ("idle_timeout: 0", "idle_timeout: must be more than 0"),
+    (
+        "users: {a: {password: x, databases: '*', require: x509}}",
+        "users.a.require: needs tls.ca, the authority of the clients' certificates",
+    ),
+    (
+        "data_sources: {x: {socket: /s, schema: s, user: u, tls: {mode: required}}}",
+        "data_sources.x.tls: is not used on a Unix socket, which nobody can listen on",
+    ),
+    (
+        "data_sources: {x: {host: h, schema: s, user: u, tls: {mode: verify}}}",
+        "data_sources.x.tls.mode: must be disabled or preferred or required or verify_ca or verify_identity, not "
+        "'verify'; did you mean 'verify_ca'?",
+    ),
     ("users: {}", "users: must not be empty"),
     ("users: {a: {databases: [shop]}}", "users.a: needs either 'password' or 'password_hash'"),
     (
