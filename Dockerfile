@@ -6,10 +6,11 @@ COPY dbmesh ./dbmesh
 RUN python -m venv /opt/dbmesh && /opt/dbmesh/bin/pip install --no-cache-dir .
 
 FROM python:3.12-slim
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin dbmesh
+RUN useradd --system --no-create-home --shell /usr/sbin/nologin dbmesh \
+    && install --directory --owner=dbmesh --mode=700 /var/lib/dbmesh
 COPY --from=build /opt/dbmesh /opt/dbmesh
 COPY sharding-rules /etc/dbmesh
-ENV PATH=/opt/dbmesh/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/dbmesh/bin:$PATH PYTHONUNBUFFERED=1 STATE_DIRECTORY=/var/lib/dbmesh
 USER dbmesh
 EXPOSE 3307
 STOPSIGNAL SIGTERM

@@ -9,78 +9,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
 from dbmesh.errors import BackendLost, MeshError
-from dbmesh.protocol.commands import Quit, Request, decode_command
+from dbmesh.frontend.door import ClientLogin, Session
+from dbmesh.protocol.commands import Quit, decode_command
 from dbmesh.protocol.constants import Capability, Command
-from dbmesh.protocol.failures import ProtocolError
-from dbmesh.protocol.framing import Framer, frames
+from dbmesh.protocol.failures import PacketTooLarge, ProtocolError
+from dbmesh.protocol.framing import Framer, Skipper, frames
 from dbmesh.protocol.response import error_packet
 
 SENT_AHEAD = 1 << 20  # bytes of further commands that are read while one is being answered
 WRITE_AHEAD = 1 << 18  # bytes of an answer that wait for the client before the answer's source has to
+LINGER = 10.0  # seconds for the rest of a packet that is too long: a close before would take the error from the client
 
 _log = logging.getLogger(__name__)
 
 
 class ClientGone(Exception):
     """The client's connection has ended: nobody waits for the rest of the answer."""
-
-
-class Session(Protocol):
-    """Who answers a client's commands. All calls come from the event loop's callbacks and must not block.
-
-    Each ``on_query``, ``on_execute`` and ``on_command`` is answered by exactly one ``connection.ready()``, at once or
-    later.
-    """
-
-    def on_query(self, payload: bytes) -> None:
-        """A COM_QUERY packet's payload: one byte of command, then the text in character_set_client."""
-        ...
-
-    def on_command(self, request: Request) -> None:
-        """Any other command but COM_QUIT."""
-        ...
-
-    def on_relay_end(self, connection: Connection) -> None:
-        """The whole response of a relayed command has been passed on; ``ready`` is still to be called."""
-        ...
-
-    def on_relay_lost(self, connection: Connection, error: BackendLost, started: bool) -> None:
-        """A relay's connection ended, or was abandoned since the client had gone; it is still to be released.
-
-        ``started``: bytes of the response were passed on, so no ERR can follow.
-        """
-        ...
-
-    def on_execute(self, payload: bytes) -> None:
-        """A COM_STMT_EXECUTE packet's payload, its command byte included."""
-        ...
-
-    def on_relay_stale(self, connection: Connection) -> None:
-        """A relay's server has lost the statement; nothing has been passed on, the connection is to be released."""
-        ...
-
-    def on_lost(self) -> None:
-        """The client has gone. Nothing is called afterwards."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClientLogin:
-    """What a login agreed on. ``flags``: the capabilities that both sides have; ``collation``: an id."""
-
-    id: int
-    user: str
-    host: str
-    database: str | None
-    flags: int
-    collation: int
-    attributes: dict[str, str]
 
 
 class ClientConnection(asyncio.Protocol):
@@ -93,6 +41,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_busy",
         "_closed",
+        "_conversation",
         "_drain",
         "_framer",
         "_on_closed",
@@ -103,8 +52,10 @@ class ClientConnection(asyncio.Protocol):
         "_session",
         "_slow",
         "_source",
+        "_take",
         "_transport",
         "capabilities",
+        "change_user",
         "first_sequence",
         "host",
         "id",
@@ -129,6 +80,9 @@ class ClientConnection(asyncio.Protocol):
         self._framer = Framer(max_packet)
         self._on_closed = on_closed
         self._session: Session | None = None
+        self._take: Callable[[bytes], None] = self._dispatch  # the next packet's payload
+        self._conversation: Callable[[bytes], None] = _nobody
+        self.change_user: Callable[[bytes], None] = _nobody  # COM_CHANGE_USER's payload
         self._sequence = 0
         self._busy = True  # until the login's OK is out
         self._closed = False
@@ -154,10 +108,21 @@ class ClientConnection(asyncio.Protocol):
         """A command is being answered."""
         return self._busy
 
+    @property
+    def session(self) -> Session | None:
+        """Who answers; None before the login's end and after the client has gone."""
+        return self._session
+
     def begin(self, session: Session) -> None:
         """From here on commands go to that session."""
         self._session = session
         self.ready()
+
+    def leave_session(self) -> Session:
+        """The session is nobody's any more, until another one begins."""
+        session, self._session = self._session, None
+        assert session is not None
+        return session
 
     # -- what a session calls
 
@@ -173,6 +138,20 @@ class ClientConnection(asyncio.Protocol):
             return
         data, self._sequence = frames(payloads, self._sequence)
         self._transport.write(data)
+
+    def converse(self, take: Callable[[bytes], None], *payloads: bytes) -> None:
+        """In the middle of an answer the client speaks: send these packets, and give its next one to ``take``.
+
+        Packets number on. ``take`` calls this again to hear more, or ends the answer and calls `ready`. What it
+        raises ends the connection.
+        """
+        self.send(*payloads)
+        self._conversation = take
+        self._take = self._converse
+        self._framer.expected = self._sequence
+        self._busy = False
+        if not self._pumping and not self._closed:
+            self._pump()
 
     async def drained(self) -> None:
         """Wait until the client has read enough for more to be written. Raises ClientGone."""
@@ -194,8 +173,22 @@ class ClientConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection after what has been written is out."""
-        if not self._closed:
-            self._transport.close()
+        transport = self._transport
+        if self._closed or transport.is_closing():
+            return
+        if transport.get_write_buffer_size():  # whoever does not read must not stay for ever
+            asyncio.get_running_loop().call_later(LINGER, transport.abort)
+        transport.close()
+
+    def dismiss(self, error: MeshError) -> None:
+        """End the connection for a reason, which the client is told unless it is in the middle of an answer."""
+        if not self._busy:
+            self._sequence = 0  # of no command: this is what servers do
+        elif self._relayed or self._sequence != self.first_sequence:
+            self.close()
+            return
+        self.send(error_packet(error))
+        self.close()
 
     def abort(self) -> None:
         """End the connection now."""
@@ -254,11 +247,15 @@ class ClientConnection(asyncio.Protocol):
                     break
                 self._busy = True
                 self.first_sequence = self._sequence = framer.expected
-                self._dispatch(payload)
+                self._take(payload)
         except ProtocolError as error:
+            self._busy = True
             self._sequence = framer.expected
             self.send(error_packet(error))
-            self.close()
+            if isinstance(error, PacketTooLarge):
+                self._transport.set_protocol(_Rest(self, self._transport, framer.skipper()))
+            else:
+                self.close()
         finally:
             self._pumping = False
         if self._reading_paused and framer.buffered <= SENT_AHEAD and not self._transport.is_closing():
@@ -275,6 +272,9 @@ class ClientConnection(asyncio.Protocol):
             if payload and payload[0] == Command.STMT_EXECUTE:
                 session.on_execute(payload)
                 return
+            if payload and payload[0] == Command.CHANGE_USER:
+                self.change_user(payload)
+                return
             request = decode_command(payload)
             if isinstance(request, Quit):
                 self.close()
@@ -285,6 +285,18 @@ class ClientConnection(asyncio.Protocol):
             self.ready()
         except Exception:
             # The client must not see our traceback, nor wait for ever.
+            _log.exception("a command of connection %s failed", self.id)
+            self.send(error_packet(MeshError("Internal error of DBMesh; its log has the details")))
+            self.close()
+
+    def _converse(self, payload: bytes) -> None:
+        self._take = self._dispatch
+        try:
+            self._conversation(payload)
+        except MeshError as error:
+            self.send(error_packet(error))
+            self.close()
+        except Exception:
             _log.exception("a command of connection %s failed", self.id)
             self.send(error_packet(MeshError("Internal error of DBMesh; its log has the details")))
             self.close()
@@ -302,6 +314,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
+        self._take = self._conversation = self.change_user = _nobody
         self._wake()
         self._on_closed(self)
         source, self._source = self._source, None
@@ -317,3 +330,26 @@ class ClientConnection(asyncio.Protocol):
         drain, self._drain = self._drain, None
         if drain is not None and not drain.done():
             drain.set_result(None)
+
+
+class _Rest(asyncio.Protocol):
+    """Reads the rest of a command that is too long, and closes after it."""
+
+    def __init__(self, connection: ClientConnection, transport: asyncio.Transport, skipper: Skipper) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._skipper = skipper
+        self._timer = asyncio.get_running_loop().call_later(LINGER, transport.abort)
+        self.data_received(b"")
+
+    def data_received(self, data: bytes) -> None:
+        if self._skipper.feed(data):
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self._connection.connection_lost(exc)
+
+
+def _nobody(payload: bytes) -> None:
+    """The client has gone."""

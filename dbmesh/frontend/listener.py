@@ -10,13 +10,16 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from dbmesh.frontend.connection import ClientConnection
-from dbmesh.frontend.login import Door, Login, TooManyConnections
+from dbmesh.frontend.door import Door, ShuttingDown, TooManyConnections
+from dbmesh.frontend.idle import IdleClients
+from dbmesh.frontend.login import Limits, Login
 from dbmesh.protocol.auth import RsaKey
 from dbmesh.protocol.framing import frame
-from dbmesh.rules.model import Listener
+from dbmesh.rules.model import Listener, ListenerTls
 
 BACKLOG = 1024
 
@@ -82,38 +85,43 @@ def remove_socket_file(listener: Listener) -> None:
 
 
 class Frontend:
-    """All clients of this process. ``connection_ids``: must not meet those of other processes of the mesh."""
+    """All clients of this process. ``connection_ids``: must not meet those of other processes of the mesh.
+
+    ``idle_timeout``: seconds. One connection more than ``max_connections`` is for a user who may see what takes them.
+    """
 
     def __init__(
         self,
         door: Door,
         max_connections: int = 1000,
-        login_time_limit: float = 10.0,
-        max_packet: int = 64 << 20,
+        limits: Limits = Limits(),  # noqa: B008 - a frozen value
+        idle_timeout: float = 28800.0,
         connection_ids: Iterator[int] | None = None,
     ) -> None:
         self.connections: set[ClientConnection] = set()
         self.max_connections = max_connections
         self._door = door
-        self._login_time_limit = login_time_limit
-        self._max_packet = max_packet
+        self.limits = limits
         self._ids = connection_ids or itertools.count(1)
         self._rsa_key = RsaKey()
         self._logins: set[Login] = set()
         self._servers: list[asyncio.Server] = []
         self._emptied: asyncio.Event = asyncio.Event()
+        self._idle = IdleClients(self.connections, idle_timeout)
 
-    async def serve(self, sock: socket.socket) -> None:
+    async def serve(self, sock: socket.socket, tls: ListenerTls = "off") -> None:
         """Accept clients of a listening socket."""
         loop = asyncio.get_running_loop()
+        accept = partial(self._accept, tls)
         if sock.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(self._accept, sock=sock, backlog=BACKLOG)
+            server = await loop.create_unix_server(accept, sock=sock, backlog=BACKLOG)
         else:
-            server = await loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
+            server = await loop.create_server(accept, sock=sock, backlog=BACKLOG)
         self._servers.append(server)
+        self._idle.watch()
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        if len(self.connections) + len(self._logins) >= self.max_connections:
+    def _accept(self, tls: ListenerTls) -> asyncio.BaseProtocol:
+        if len(self.connections) + len(self._logins) > self.max_connections:
             return _Refusal()
         login: Login
 
@@ -126,13 +134,19 @@ class Frontend:
             self._door,
             next(self._ids),
             self._rsa_key,
-            self._login_time_limit,
-            self._max_packet,
+            self.limits,
+            tls,
+            self._admit,
             ended,
             self._on_closed,
         )
         self._logins.add(login)
         return login
+
+    def _admit(self, user: str) -> None:
+        """Raises TooManyConnections for the last place of all, unless the user is one for whom it is kept."""
+        if len(self.connections) + len(self._logins) > self.max_connections and not self._door.is_admin(user):
+            raise TooManyConnections()
 
     def _on_closed(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
@@ -148,10 +162,11 @@ class Frontend:
     async def close(self, grace: float = 5.0) -> None:
         """End: no new clients, every connection closed, waited for until ``grace`` seconds have gone."""
         await self.stop_listening()
+        self._idle.stop()
         for login in list(self._logins):
             login.abort()
         for connection in list(self.connections):
-            connection.close()
+            connection.dismiss(ShuttingDown())
         if self.connections:
             self._emptied.clear()
             with contextlib.suppress(TimeoutError):

@@ -10,22 +10,28 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from dbmesh.errors import MeshError
-from dbmesh.frontend.connection import ClientConnection, ClientLogin, Session
-from dbmesh.protocol.auth import Password, RsaKey, new_salt
+from dbmesh.frontend.change_user import ChangeUser
+from dbmesh.frontend.connection import ClientConnection
+from dbmesh.frontend.door import ClientLogin, ClientTls, Door, InsecureTransport, LoginDenied
+from dbmesh.frontend.tls import TlsEndpoint
+from dbmesh.protocol.auth import RsaKey, new_salt
 from dbmesh.protocol.constants import Capability, Collation
 from dbmesh.protocol.failures import BadHandshake, PacketsOutOfOrder
 from dbmesh.protocol.framing import frame, frames
 from dbmesh.protocol.handshake import Greeting
 from dbmesh.protocol.login import ServerLogin, Verdict
 from dbmesh.protocol.response import error_packet, ok_packet
+from dbmesh.rules.model import ListenerTls
 
 LONGEST_LOGIN = 1 << 16  # bytes of one packet: a name, a scramble and 64 KiB of attributes at most
+TLS_SHUTDOWN = 2.0  # seconds for a client to answer that it has heard of the end
 
 # Announced because they are true; what a client sets beyond them has no effect. LONG_PASSWORD is MariaDB's "I am a
-# MySQL server", which keeps its clients from asking for extensions.
+# MySQL server", which keeps its clients from asking for extensions. SSL is added where the listener has it.
 OFFERED = (
     Capability.LONG_PASSWORD
     | Capability.FOUND_ROWS
@@ -45,54 +51,19 @@ OFFERED = (
 _log = logging.getLogger(__name__)
 
 
-class LoginDenied(MeshError):
-    """ER_ACCESS_DENIED_ERROR."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``login_time``: seconds; ``max_packet``: bytes of one command."""
 
-    errno = 1045
-    sqlstate = "28000"
-
-    def __init__(self, user: str, host: str, used_password: bool) -> None:
-        super().__init__(
-            f"Access denied for user '{user}'@'{host}' (using password: {'YES' if used_password else 'NO'})"
-        )
-
-
-class TooManyConnections(MeshError):
-    """ER_CON_COUNT_ERROR, before the greeting."""
-
-    errno = 1040
-    sqlstate = "08004"
-
-    def __init__(self) -> None:
-        super().__init__("Too many connections")
-
-
-class Door(Protocol):
-    """What a login asks of the mesh. ``server_version`` and ``plugin`` go into the greeting."""
-
-    @property
-    def server_version(self) -> str: ...
-
-    @property
-    def plugin(self) -> str: ...
-
-    def password_of(self, user: str) -> Password | None:
-        """None for a user who does not exist."""
-        ...
-
-    def learn(self, user: str, sha2: bytes) -> None:
-        """The SHA256(SHA256(p)) of a user, so that the next login need not send the password."""
-        ...
-
-    def open_session(self, connection: ClientConnection) -> Session:
-        """The session of a client whose password was right. Raises MeshError: 1044, 1049, 1115 …"""
-        ...
+    login_time: float = 10.0
+    max_packet: int = 64 << 20
 
 
 class Login(asyncio.BufferedProtocol):
-    """Greets, checks, and hands the transport over to a `ClientConnection`.
+    """Greets, starts TLS, checks, and hands the transport over to a `ClientConnection`.
 
-    ``on_ended`` is called once: with the connection, which calls its own ``on_closed`` later, or with None.
+    ``admit`` raises for a user for whom there is no place. ``on_ended`` is called once: with the connection, which
+    calls its own ``on_closed`` later, or with None.
     """
 
     def __init__(
@@ -100,39 +71,41 @@ class Login(asyncio.BufferedProtocol):
         door: Door,
         connection_id: int,
         rsa_key: RsaKey,
-        time_limit: float,
-        max_packet: int,
+        limits: Limits,
+        tls: ListenerTls,
+        admit: Callable[[str], None],
         on_ended: Callable[[ClientConnection | None], None],
         on_closed: Callable[[ClientConnection], None],
     ) -> None:
         self._door = door
         self._connection_id = connection_id
         self._rsa_key = rsa_key
-        self._time_limit = time_limit
-        self._max_packet = max_packet
+        self._limits = limits
+        self._endpoint: TlsEndpoint | None = None if tls == "off" else door.tls
+        self._tls_required = tls == "required"
+        self._tls: ClientTls | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        self._admit = admit
         self._on_ended: Callable[[ClientConnection | None], None] | None = on_ended
         self._on_closed = on_closed
-        self._buffer = bytearray(4)
-        self._filled = 0
-        self._in_header = True
         self._sequence = 0
+        self._expect(4, header=True)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "set_write_buffer_limits")
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._host = _host(transport)
         _keep_alive(transport)
-        self._timer = asyncio.get_running_loop().call_later(self._time_limit, self._transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(self._limits.login_time, self._transport.abort)
         greeting = Greeting(
             self._door.server_version,
             self._connection_id,
             new_salt(),
-            OFFERED,
+            OFFERED if self._endpoint is None else OFFERED | Capability.SSL,
             Collation.UTF8MB4_GENERAL_CI,
             self._door.plugin,
         )
-        secure = self._host == "localhost"
-        self._login = ServerLogin(greeting, self._door.password_of, self._rsa_key, secure)
+        self._login = ServerLogin(greeting, self._door.password_of, self._rsa_key, secure=self._host == "localhost")
         self._send(greeting.encode())
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -172,15 +145,22 @@ class Login(asyncio.BufferedProtocol):
 
     def _on_payload(self, payload: bytes) -> None:
         verdict, replies = self._login.receive(payload)
-        if verdict is Verdict.UNDECIDED:
-            self._send(*replies)
+        if verdict is Verdict.START_TLS:
+            self._transport.pause_reading()  # what is in the socket is for TLS
+            self._handshake = asyncio.get_running_loop().create_task(self._start_tls())
             return
         response = self._login.response
         assert response is not None
+        if self._tls_required and not self._login.secure:
+            raise InsecureTransport()
+        if verdict is Verdict.UNDECIDED:
+            self._send(*replies)
+            return
         if verdict is Verdict.DENIED:
             raise LoginDenied(response.user, self._host, self._login.used_password)
         if self._login.learned is not None:
             self._door.learn(response.user, self._login.learned)
+        self._admit(response.user)
         login = ClientLogin(
             self._connection_id,
             response.user,
@@ -189,17 +169,51 @@ class Login(asyncio.BufferedProtocol):
             response.capabilities & OFFERED,
             response.collation,
             response.attributes,
+            self._tls,
+            self._login.used_password,
         )
         self._hand_over(login, replies)
 
-    def _hand_over(self, login: ClientLogin, replies: list[bytes]) -> None:
-        connection = ClientConnection(login, self._transport, self._max_packet, self._on_closed)
-        session = self._door.open_session(connection)
-        self._send(*replies, ok_packet())
+    async def _start_tls(self) -> None:
+        """From here on ``_transport`` is the encrypted one. A handshake that fails ends the connection."""
+        assert self._endpoint is not None
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                self._endpoint.context,
+                server_side=True,
+                ssl_handshake_timeout=self._limits.login_time,
+                ssl_shutdown_timeout=TLS_SHUTDOWN,
+            )
+            if transport is None or self._transport.is_closing():  # start_tls takes an aborted connection for a success
+                raise ConnectionAbortedError("the connection has ended")
+        except OSError as error:  # of the network, of TLS (ssl.SSLError), of time
+            _log.info("connection %s from %s: no TLS: %s", self._connection_id, self._host, error)
+            self._transport.abort()
+            self.connection_lost(error)
+            return
+        self._transport = transport
+        self._tls = _client_tls(transport.get_extra_info("ssl_object"))
+        self._login.secure = True
+        # What aborts a connection that takes too long must know the transport of now.
+        when = self._timer.when()
         self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, transport.abort)
+
+    def _hand_over(self, login: ClientLogin, replies: list[bytes]) -> None:
+        connection = ClientConnection(login, self._transport, self._limits.max_packet, self._on_closed)
+        session = self._door.open_session(connection)
+        info = b"" if self._endpoint is None or self._tls is None else self._proof(self._endpoint)
+        self._send(*replies, ok_packet(info=info))
+        self._timer.cancel()
+        connection.change_user = ChangeUser(self._door, connection, self._login).begin
         self._transport.set_protocol(connection)
         self._end(connection)
         connection.begin(session)
+
+    def _proof(self, endpoint: TlsEndpoint) -> bytes:
+        return self._login.certificate_proof(endpoint.fingerprint)
 
     def abort(self) -> None:
         self._transport.abort()
@@ -220,6 +234,11 @@ class Login(asyncio.BufferedProtocol):
         on_ended, self._on_ended = self._on_ended, None
         if on_ended is not None:
             on_ended(connection)
+
+
+def _client_tls(ssl_object: Any) -> ClientTls:
+    cipher = ssl_object.cipher()
+    return ClientTls(cipher[0] if cipher else "", ssl_object.version() or "", bool(ssl_object.getpeercert(True)))
 
 
 def _keep_alive(transport: asyncio.BaseTransport) -> None:

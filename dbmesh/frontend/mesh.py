@@ -17,14 +17,16 @@ from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import MeshError
 from dbmesh.frontend.connection import ClientConnection
+from dbmesh.frontend.door import ClientLogin, LoginDenied, UserLimitReached
 from dbmesh.frontend.keys import Keys
 from dbmesh.frontend.session import Session
 from dbmesh.frontend.sessions import Sessions
+from dbmesh.frontend.tls import TlsEndpoint
 from dbmesh.protocol.auth import CACHING_SHA2, NATIVE, Password
 from dbmesh.protocol.charset import COLLATIONS, charset_of, python_codec
 from dbmesh.rules.difference import difference
 from dbmesh.rules.mistakes import RuleErrors
-from dbmesh.rules.model import LogicalDatabase, MeshRules, ShardedTable
+from dbmesh.rules.model import Grant, LogicalDatabase, MeshRules, ServerTls, ShardedTable, User
 from dbmesh.sql.comments import open_comments
 from dbmesh.transaction.base import Sagas
 from dbmesh.transaction.recovery import Proxy
@@ -40,11 +42,20 @@ class Mesh:
     """``generation`` is swapped whole by `adopt`; sessions in a transaction keep theirs."""
 
     def __init__(
-        self, rules: MeshRules, load: Callable[[], MeshRules], announce: Callable[[], None] = lambda: None
+        self,
+        rules: MeshRules,
+        load: Callable[[], MeshRules],
+        announce: Callable[[], None] = lambda: None,
+        load_tls: Callable[[ServerTls], TlsEndpoint | None] = lambda rules: None,
     ) -> None:
-        """``load``: reads the rule files again. ``announce``: has the other processes of the mesh read them too."""
+        """``load``: reads the rule files again. ``announce``: has the other processes of the mesh read them too.
+
+        ``load_tls``: reads the certificate, which may be renewed at every reload; raises OSError.
+        """
         self.announce = announce
         self._load = load
+        self._load_tls = load_tls
+        self.tls = load_tls(rules.tls)
         self.generation = Generation.of(rules)
         self.sessions = Sessions()
         self.proxy = Proxy(rules)
@@ -117,6 +128,10 @@ class Mesh:
             rules = self._load()
         except RuleErrors as mistakes:
             raise MeshError(f"The rules were not reloaded: {mistakes}") from mistakes
+        try:
+            self.tls = self._load_tls(rules.tls)
+        except OSError as error:
+            raise MeshError(f"The rules were not reloaded: {error}") from error
         lines = difference(self.rules, rules)
         if lines:
             self.adopt(rules)
@@ -169,10 +184,15 @@ class Mesh:
     def learn(self, user: str, sha2: bytes) -> None:
         self._learned[user] = sha2
 
+    def is_admin(self, user: str) -> bool:
+        known = self.generation.rules.users.get(user)
+        return known is not None and known.may(Grant.ADMIN)
+
     def open_session(self, connection: ClientConnection) -> Session:
-        """The session of a client whose password was right. Raises 1044, 1049 or 1115."""
+        """The session of a client whose password was right. Raises 1044, 1045, 1049, 1115 or 1226."""
         login = connection.login
         user = self.generation.rules.users[login.user]
+        self._check_account(user, login)
         collation = COLLATIONS.get(login.collation, "utf8mb4_general_ci")
         charset = charset_of(collation)
         python_codec(charset)
@@ -183,6 +203,15 @@ class Mesh:
             session.use(login.database)
         self.sessions.add(session)
         return session
+
+    def _check_account(self, user: User, login: ClientLogin) -> None:
+        """What the rules demand of a user's connections."""
+        certified = login.tls is not None and login.tls.certified
+        if (user.require == "tls" and login.tls is None) or (user.require == "x509" and not certified):
+            raise LoginDenied(user.name, login.host, login.used_password)
+        limit = user.max_connections
+        if limit is not None and sum(session.user.name == user.name for session in self.sessions) >= limit:
+            raise UserLimitReached(user.name, limit)
 
     # -- what sessions ask
 

@@ -36,6 +36,7 @@ from dbmesh.frontend import planned, prepared_execute, select_into
 from dbmesh.frontend.answers import Answers, warnings_of
 from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
+from dbmesh.frontend.door import ShuttingDown
 from dbmesh.frontend.fields import field_list
 from dbmesh.frontend.pins import Pins
 from dbmesh.frontend.prepare import prepare
@@ -258,6 +259,13 @@ class Session:
             self._cancel(self._task)
         self.mesh.spawn(self._abandon(self._task))
 
+    async def end(self) -> None:
+        """The client becomes another user's: roll back, and give everything back."""
+        try:
+            await self.rollback()
+        finally:
+            self.on_lost()
+
     async def _abandon(self, task: asyncio.Task[None] | None) -> None:
         if task is not None:
             await asyncio.wait([task])
@@ -374,7 +382,7 @@ class Session:
         """The mesh is going: close as soon as no statement and no transaction is under way."""
         self._leaving = True
         if not self.client.busy and self.transaction is None:
-            self.client.close()
+            self.client.dismiss(ShuttingDown())
 
     def _ready(self) -> None:
         self.client.ready()

@@ -49,9 +49,24 @@ async def show(session: Session, text: str) -> Result:
     anywhere = _ANYWHERE.match(text)
     if anywhere is not None:
         checked(text[anywhere.end() :].rstrip("; \t\r\n").lstrip())
-        return await ask(session, text)
+        return _with_own_tls(session, await ask(session, text))
     words = " ".join(text.split()[:3]).upper().rstrip(";")
     raise NotSupported(f"{words} speaks of one server", "ask the server itself, or use SHOW MESH …")
+
+
+def _with_own_tls(session: Session, result: Result) -> Result:
+    """What SHOW STATUS and SHOW VARIABLES say of TLS is about the client's connection, not about the mesh's."""
+    tls = session.client.login.tls
+    own = {
+        b"ssl_cipher": tls.cipher.encode() if tls else b"",
+        b"ssl_version": tls.version.encode() if tls else b"",
+        b"have_ssl": b"YES" if session.mesh.tls else b"DISABLED",
+        b"have_openssl": b"YES",
+    }
+    for row in result.rows:
+        if len(row) == 2 and row[0] is not None:
+            row[1] = own.get(row[0].lower(), row[1])
+    return result
 
 
 async def _databases(session: Session, match: re.Match[str]) -> Result:

@@ -111,6 +111,13 @@ class Framer:
             else:
                 return payload
 
+    def skipper(self) -> Skipper:
+        """After PacketTooLarge: what passes over the rest of that payload. Nothing is held here any more."""
+        skipper = Skipper()
+        skipper.feed(self._data[self._pos :] + b"".join(self._chunks))
+        self.__init__(self.max_size)  # type: ignore[misc]
+        return skipper
+
     def _partial_size(self) -> int:
         return MAX_PAYLOAD * len(self._partial)
 
@@ -122,3 +129,33 @@ class Framer:
             self._chunks.insert(0, rest)
             self._kept += len(rest)
         self._needed = needed
+
+
+class Skipper:
+    """Passes over one payload, from a packet's header on."""
+
+    __slots__ = ("_head", "_last", "_left")
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._left = 0
+        self._last = False
+
+    def feed(self, chunk: bytes) -> bool:
+        """Whether the payload's last byte has passed."""
+        pos = 0
+        while not (self._last and not self._left):
+            step = min(self._left, len(chunk) - pos)
+            self._left -= step
+            pos += step
+            if self._left or self._last:
+                break
+            wanted = 4 - len(self._head)
+            self._head += chunk[pos : pos + wanted]
+            pos += wanted
+            if len(self._head) < 4:
+                break
+            self._left = int.from_bytes(self._head[:3], "little")
+            self._last = self._left < MAX_PAYLOAD
+            self._head = b""
+        return self._last and not self._left

@@ -44,5 +44,6 @@ class Mesh(Endpoint):
         self.release()
 
     def _command(self) -> list[str]:
+        state = ["--state", str(self.folder / "state")]
         listeners = ["--listen", f"{self.host}:{self.port}", "--socket", self.socket]
-        return [sys.executable, "-m", "dbmesh", "serve", "--rules", str(self.rules), *listeners, *self.options]
+        return [sys.executable, "-m", "dbmesh", "serve", "--rules", str(self.rules), *listeners, *state, *self.options]

@@ -11,8 +11,10 @@ from dbmesh.backend.cluster import Cluster
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.session_state import DEFAULT_STATE
 from dbmesh.errors import AccessDenied, BackendLost, MeshError, UnknownCommand, UnknownDatabase
-from dbmesh.frontend.connection import ClientConnection, Session
+from dbmesh.frontend.connection import ClientConnection
+from dbmesh.frontend.door import Session
 from dbmesh.frontend.listener import Frontend
+from dbmesh.frontend.tls import TlsEndpoint
 from dbmesh.protocol.auth import NATIVE, Password
 from dbmesh.protocol.commands import InitDb, Ping, Request, Statistics
 from dbmesh.protocol.framing import frame
@@ -34,6 +36,7 @@ class RelaySession:
 
     def __init__(self, client: ClientConnection, cluster: Cluster) -> None:
         self.client = client
+        self.began = 0.0
         self.cluster = cluster
         self.task: asyncio.Task[None] | None = None
         if client.login.database is not None:
@@ -46,6 +49,7 @@ class RelaySession:
             raise UnknownDatabase(name)
 
     def on_query(self, payload: bytes) -> None:
+        self.began += 1
         if payload == b"\x03bug":
             raise ZeroDivisionError
         connection = self.cluster.acquire_nowait("ds_0", self.client.capabilities, DEFAULT_STATE)
@@ -67,6 +71,7 @@ class RelaySession:
             connection.relay(frame(payload, 0), self.client)
 
     def on_command(self, request: Request) -> None:
+        self.began += 1
         match request:
             case Ping():
                 self.client.send(ok_packet())
@@ -98,12 +103,16 @@ class RelaySession:
     def on_lost(self) -> None:
         pass
 
+    async def end(self) -> None:
+        pass
+
 
 class RelayDoor:
     server_version = "8.4.0-wire-test"
 
     def __init__(self, cluster: Cluster) -> None:
         self.plugin = NATIVE
+        self.tls: TlsEndpoint | None = None
         self.cluster = cluster
         self.learned: dict[str, bytes] = {}
 
@@ -113,6 +122,9 @@ class RelayDoor:
 
     def learn(self, user: str, sha2: bytes) -> None:
         self.learned[user] = sha2
+
+    def is_admin(self, user: str) -> bool:
+        return user == "native"
 
     def open_session(self, connection: ClientConnection) -> Session:
         return RelaySession(connection, self.cluster)
@@ -127,6 +139,7 @@ class Live:
     door: RelayDoor
     cluster: Cluster
     port: int
+    tls_port: int
     socket: str
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -141,4 +154,6 @@ class Live:
         return self.run(answer())
 
     def address(self, kind: str = "tcp") -> dict[str, Any]:
-        return {"unix_socket": self.socket} if kind == "socket" else {"host": "127.0.0.1", "port": self.port}
+        if kind == "socket":
+            return {"unix_socket": self.socket}
+        return {"host": "127.0.0.1", "port": self.tls_port if kind == "required" else self.port}
