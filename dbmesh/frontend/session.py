@@ -7,6 +7,7 @@ else (a cold plan, several shards, an empty pool, a transaction to begin) gets o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine
@@ -261,10 +262,10 @@ class Session:
 
     async def end(self) -> None:
         """The client becomes another user's: roll back, and give everything back."""
-        try:
+        self.mesh.sessions.remove(self)
+        with contextlib.suppress(MeshError):  # a transaction that cannot be rolled back is abandoned
             await self.rollback()
-        finally:
-            self.on_lost()
+        await self._abandon(None)
 
     async def _abandon(self, task: asyncio.Task[None] | None) -> None:
         if task is not None:
