@@ -44,6 +44,7 @@ async def run_watched(
     Raises LockWaitTimeout (1205) with only the statement undone, Deadlock (1213) with all of the transaction.
     """
     bound = replace(bound, units=tuple([unit.rewritten(caller.written) for unit in bound.units]))
+    bound = replace(bound, units=tuple(unit.rewritten(caller.written) for unit in bound.units))
     patience = Patience(watch.proxy.rules.lock_wait)
     while True:
         fresh = not transaction.branches
