@@ -71,8 +71,16 @@ class Answers:
         outcome = outcome or Outcome()
         self._session.diagnostics.remember(outcome)
         self.complete = True
+        changes = self._session.track.take()
         self._session.client.send(
-            ok_packet(outcome.affected, outcome.last_insert_id, self.status, outcome.warnings, outcome.info)
+            ok_packet(
+                outcome.affected,
+                outcome.last_insert_id,
+                self.status,
+                outcome.warnings,
+                outcome.info,
+                changes=changes,
+            )
         )
 
     def error(self, error: MeshError) -> None:
@@ -95,7 +103,9 @@ class Answers:
     def end_of_rows(self, outcome: Outcome) -> None:
         self._session.diagnostics.remember(outcome)
         self.complete = True
-        self._session.client.send(end_of_rows(self.status, outcome.warnings, self.capabilities.deprecate_eof))
+        deprecate_eof = self.capabilities.deprecate_eof
+        changes = self._session.track.take() if deprecate_eof else b""
+        self._session.client.send(end_of_rows(self.status, outcome.warnings, deprecate_eof, changes))
 
     # -- what the engine calls (`engine.caller.Caller`)
 
@@ -183,10 +193,11 @@ class Answers:
 
     def _must_translate(self, packets: bytes) -> bool:
         """Whether the backend's status flags or sequence ids are not the client's: a saga's reads run in autocommit,
-        one of several statements has others before or after it, and a text that crosses 16 MiB only after its rewriting
+        one of several statements has others before or after it,
+        a client may want to know of its transaction, and a text that crosses 16 MiB only after its rewriting
         is numbered otherwise."""
         session = self._session
-        if self._one_of_several:
+        if self._one_of_several or session.track.translates:
             return True
         in_saga = session.transaction is not None and session.transaction.saga is not None
         return in_saga or answer_sequence(packets) != session.client.first_sequence

@@ -45,6 +45,7 @@ OFFERED = (
     | Capability.PLUGIN_AUTH
     | Capability.CONNECT_ATTRS
     | Capability.PLUGIN_AUTH_LENENC
+    | Capability.SESSION_TRACK
     | Capability.DEPRECATE_EOF
 )
 

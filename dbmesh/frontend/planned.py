@@ -123,6 +123,9 @@ async def collected(session: Session, text: str, state: SessionState) -> tuple[R
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     outcome = await _pinned(session, plan, bound, caller)
+    if session.transaction is not None:
+        reads = bool(plan.tables) and (not plan.writes or plan.locks)
+        session.track.done(reads=reads, writes=plan.writes and not plan.locks, sends=outcome.rows is not None)
     if outcome.variables:
         session.settings = session.settings.carry_all(outcome.variables)
     return outcome
@@ -148,7 +151,7 @@ async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller
     settings = session.settings
     if plan.tables and not plan.kind.is_ddl and session.transaction is None:
         if not settings.autocommit:
-            await session.begin("BEGIN")
+            await session.begin("BEGIN", explicit=False)
         elif settings.next_transaction:
             session.use_up_next_transaction(plan.writes and not plan.locks)
     transaction = session.transaction

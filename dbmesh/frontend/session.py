@@ -43,6 +43,7 @@ from dbmesh.frontend.pins import Pins
 from dbmesh.frontend.prepare import prepare
 from dbmesh.frontend.prepared import Statements
 from dbmesh.frontend.rights import need
+from dbmesh.frontend.session_track import SessionTrack
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
@@ -94,6 +95,7 @@ class Session:
         self.answers = Answers(self)
         self.pins = Pins(self)
         self.prepared = Statements()
+        self.track = SessionTrack(self, bool(client.login.flags & Capability.SESSION_TRACK))
         self.began = time.time()  # when the current statement, or the idling after the last one, began
         self.text = ""
         self._encoding = python_codec(state.client)
@@ -346,6 +348,7 @@ class Session:
 
     async def _init_db(self, name: bytes) -> None:
         self.use(name.decode(self._encoding, "surrogateescape"))
+        self.track.schema(self.database or "")
         self.answers.ok()
 
     async def _reset(self) -> None:
@@ -396,10 +399,11 @@ class Session:
     def in_transaction(self) -> bool:
         return self.transaction is not None
 
-    async def begin(self, text: str) -> None:
+    async def begin(self, text: str, *, explicit: bool = True) -> None:
         """BEGIN or START TRANSACTION; commits the transaction before, as MySQL does."""
         await self.commit()
         self.transaction = await ClientTransaction.begin(self, text)
+        self.transaction.explicit = explicit
         self.settings = replace(self.settings, next_transaction=())
 
     def use_up_next_transaction(self, writes: bool) -> None:

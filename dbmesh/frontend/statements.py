@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbmesh.errors import BackendError, NotSupported, ParseError, QueryInterrupted
@@ -35,6 +36,7 @@ async def _use(session: Session, text: str) -> None:
     if match is None:
         raise NotSupported("this form of USE", "write USE database")
     session.use(match[1].replace("``", "`") if match[1] else match[2])
+    session.track.schema(session.database or "")
     session.answers.ok()
 
 
@@ -44,29 +46,30 @@ async def _begin(session: Session, text: str) -> None:
 
 
 async def _commit(session: Session, text: str) -> None:
-    chain = _chained(text)
-    await session.commit()
-    if chain:
-        await session.begin("BEGIN")
-    session.answers.ok()
+    await _end(session, text, session.commit)
 
 
 async def _rollback(session: Session, text: str) -> None:
-    chain = _chained(text)
-    await session.rollback()
-    if chain:
-        await session.begin("BEGIN")
-    session.answers.ok()
+    await _end(session, text, session.rollback)
 
 
-def _chained(text: str) -> bool:
+async def _end(session: Session, text: str, end: Callable[[], Awaitable[None]]) -> None:
+    """COMMIT or ROLLBACK. The transaction that AND CHAIN begins has the level and access mode of the one before."""
     match = _END.match(text)
     if match is None:
         rest = re.sub(r"\A\s*\w+(?:\s+WORK\b)?\s*", "", text, flags=re.IGNORECASE)
         raise ParseError.near(rest)
-    if match[4] and not match[3]:
-        raise NotSupported("COMMIT … RELEASE", "close the connection instead")
-    return bool(match[2] and not match[1])
+    chain, release = match[2] and not match[1], match[4] and not match[3]
+    if chain and release:
+        raise ParseError.near(match[4])
+    access = session.transaction.access if session.transaction is not None else ()
+    await end()
+    if chain:
+        session.settings = replace(session.settings, next_transaction=access)
+        await session.begin("BEGIN")
+    session.answers.ok()
+    if release:
+        session.client.close()
 
 
 def _savepoint_name(text: str) -> str:

@@ -66,17 +66,20 @@ class ClientTransaction:
     local: LocalTransaction | None = None
     saga: Saga | None = None
     watch: Watch | None = None  # with ``local``, where BASE transactions are configured
+    access: tuple[tuple[str, str], ...] = ()  # its own isolation level and access mode, as SET TRANSACTION has them
+    explicit: bool = True  # begun by the client's word, not by its first statement without autocommit
 
     @classmethod
     async def begin(cls, session: Session, text: str) -> ClientTransaction:
         """A new one in the session's mode. ``text``: BEGIN or START TRANSACTION with its options."""
         options = _options(text)
         generation = session.generation
+        access = _access(session, options)
         base = session.transaction_mode == "base" and not _reads_only(session, options)
         client = f"{session.user.name}@{session.client.host}"
         if base and session.base_mode == "eager":
             _check_eager(session, options)
-            return cls(generation, session, saga=session.mesh.sagas.begin(generation.catalog, client))
+            return cls(generation, session, saga=session.mesh.sagas.begin(generation.catalog, client), access=access)
         proxy = session.mesh.proxy
         watch: Watch | None = None
         if base:
@@ -88,7 +91,16 @@ class ClientTransaction:
         if _SNAPSHOT in options and session.logical_database is not None:
             # a snapshot is taken where it is asked for, not where the first row is read
             await local.enlist(session.logical_database.data_sources, session.state)
-        return cls(generation, session, local=local, watch=watch)
+        return cls(generation, session, local=local, watch=watch, access=access)
+
+    @property
+    def characteristics(self) -> str:
+        """The statements that would begin such a transaction elsewhere."""
+        told = dict(self.access)
+        level = told.get("transaction_isolation")
+        mode = {"1": " READ ONLY", "0": " READ WRITE"}.get(told.get("transaction_read_only", ""), "")
+        isolation = f"SET TRANSACTION ISOLATION LEVEL {_level(level)}; " if level is not None else ""
+        return f"{isolation}START TRANSACTION{mode};"
 
     async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement of the transaction."""
@@ -213,12 +225,22 @@ def _reads_only(session: Session, options: tuple[str, ...]) -> bool:
     return "READ ONLY" in options or ("transaction_read_only", "1") in session.settings.next_transaction
 
 
+def _access(session: Session, options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    told = dict(session.settings.next_transaction)
+    if "READ ONLY" in options or "READ WRITE" in options:
+        told["transaction_read_only"] = "1" if "READ ONLY" in options else "0"
+    return tuple(told.items())
+
+
+def _level(literal: str) -> str:
+    return literal.strip("'").replace("-", " ")
+
+
 def _begin_statements(session: Session, options: tuple[str, ...]) -> tuple[str, ...]:
     statements = []
     for name, value in session.settings.next_transaction:
         if name == "transaction_isolation":
-            level = value.strip("'").replace("-", " ")
-            statements.append(f"SET TRANSACTION ISOLATION LEVEL {level}")
+            statements.append(f"SET TRANSACTION ISOLATION LEVEL {_level(value)}")
         elif value == "1":
             statements.append("SET TRANSACTION READ ONLY")
     chosen = ", ".join(option for option in options if option)

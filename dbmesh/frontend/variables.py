@@ -53,10 +53,24 @@ _CLAUSES = frozenset(
 async def set_statement(session: Session, text: str) -> None:
     """Run a SET: all of its assignments, or none. As on a server, no value sees another assignment of the same SET."""
     draft = session.settings
-    for item in parse_set(text):
+    items = parse_set(text)
+    for item in items:
         draft = await _assign(session, draft, item)
     await session.adopt(draft)
+    await _tell(session, items)
     session.answers.ok()
+
+
+async def _tell(session: Session, items: Sequence[Assignment]) -> None:
+    """Tell a client that wants to know the new values of system variables."""
+    session.track.state()
+    scopes = (Scope.SESSION, Scope.NAMES, Scope.CHARACTER_SET)
+    wanted = session.track.wanted(item.name for item in items if item.scope in scopes)
+    if wanted:
+        names = ", ".join(f"'{name}'" for name in wanted)
+        rows = (await ask(session, f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})")).rows
+        values = {(name or b"").decode(): (value or b"").decode("utf-8", "replace") for name, value in rows}
+        session.track.variables((name, values[name]) for name in wanted if name in values)
 
 
 @dataclass(frozen=True, slots=True)

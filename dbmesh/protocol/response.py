@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from dbmesh.errors import MeshError
 from dbmesh.protocol.constants import Status
@@ -28,6 +29,22 @@ class Err:
     message: str
 
 
+class Change:
+    """enum_session_state_type: what an OK packet tells of the session."""
+
+    SYSTEM_VARIABLE: Final = 0
+    SCHEMA: Final = 1
+    STATE: Final = 2
+    TRANSACTION_CHARACTERISTICS: Final = 4
+    TRANSACTION_STATE: Final = 5
+
+
+def encode_change(kind: int, *values: bytes) -> bytes:
+    """One change, for ``ok_packet``; a variable has two values, its name and what it is; `Change.STATE` has none."""
+    data = b"1" if kind == Change.STATE else b"".join(map(encode_string, values))
+    return bytes((kind,)) + encode_string(data)
+
+
 def ok_packet(
     affected: int = 0,
     last_insert_id: int = 0,
@@ -35,18 +52,23 @@ def ok_packet(
     warnings: int = 0,
     info: bytes = b"",
     header: int = 0x00,
+    changes: bytes = b"",
 ) -> bytes:
-    """An OK packet for a client without SESSION_TRACK; ``header`` is 0xFE where it ends the rows.
+    """An OK packet; ``header`` is 0xFE where it ends the rows.
 
-    The info is length-encoded although the page says "string<EOF>": servers send it so and clients expect it.
+    ``changes``: those of the session, encoded, for clients with SESSION_TRACK only. The info is length-encoded although
+    the page says "string<EOF>": servers send it so and clients expect it.
     """
+    if changes:
+        status |= Status.SESSION_STATE_CHANGED
     return b"".join((
         header.to_bytes(1, "little"),
         encode_int(affected),
         encode_int(last_insert_id),
         status.to_bytes(2, "little"),
         min(warnings, 0xFFFF).to_bytes(2, "little"),
-        encode_string(info) if info else b"",
+        encode_string(info) if info or changes else b"",
+        encode_string(changes) if changes else b"",
     ))  # fmt: skip
 
 
@@ -55,10 +77,10 @@ def eof_packet(status: int = Status.AUTOCOMMIT, warnings: int = 0) -> bytes:
     return b"\xfe" + min(warnings, 0xFFFF).to_bytes(2, "little") + status.to_bytes(2, "little")
 
 
-def end_of_rows(status: int, warnings: int, deprecate_eof: bool) -> bytes:
-    """What follows the last row, in the style the client asked for."""
+def end_of_rows(status: int, warnings: int, deprecate_eof: bool, changes: bytes = b"") -> bytes:
+    """What follows the last row, in the style the client asked for; the old one has no place for ``changes``."""
     if deprecate_eof:
-        return ok_packet(status=status, warnings=warnings, header=0xFE)
+        return ok_packet(status=status, warnings=warnings, header=0xFE, changes=changes)
     return eof_packet(status, warnings)
 
 
