@@ -1,7 +1,7 @@
 """One statement from plan to answer; with `plan.build` and `Plan.bind` before it, the table of contents of the product.
 
 * one route unit without a merge is *relayed*: its rows pass undecoded;
-* several that read become one stream by `merge`;
+* several that read become one stream by `merge`, or fill scratch tables of one server that answers (`federate`);
 * several that write are one local transaction, or a saga's statement (`transaction.base`), never less.
 """
 
@@ -14,6 +14,7 @@ from dbmesh.engine import lanes as row_lanes
 from dbmesh.engine import read
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.ddl import run_ddl
+from dbmesh.engine.federate import run_federated
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lanes import MOST_WARNINGS, Lane
 from dbmesh.engine.leavings import read_back
@@ -31,6 +32,8 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
     """Execute a bound plan. ``transaction``: None for autocommit."""
     if bound.kind.is_ddl:
         return await run_ddl(bound, generation, caller)
+    if bound.federation is not None:
+        return await run_federated(bound.federation, generation, caller, transaction)
     if bound.merge is not None:
         return await _read(bound, bound.merge, generation, caller, transaction)
     if len(bound.units) == 1:

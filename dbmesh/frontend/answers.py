@@ -191,16 +191,15 @@ class Answers:
         if waiting is not None and not waiting.done():
             waiting.set_exception(StatementLost())
 
-    def _must_translate(self, packets: bytes) -> bool:
-        """Whether the backend's status flags or sequence ids are not the client's: a saga's reads run in autocommit,
-        one of several statements has others before or after it,
-        a client may want to know of its transaction, and a text that crosses 16 MiB only after its rewriting
-        is numbered otherwise."""
+    def _must_translate(self, connection: Connection, packets: bytes) -> bool:
+        """Whether the backend's status flags or sequence ids are not the client's: the reads of a saga and the answers
+        to federated ones run in autocommit, one of several statements has others before or after it, a client may want
+        to know of its transaction, and a text that crosses 16 MiB only after its rewriting is numbered otherwise."""
         session = self._session
         if self._one_of_several or session.track.translates:
             return True
-        in_saga = session.transaction is not None and session.transaction.saga is not None
-        return in_saga or answer_sequence(packets) != session.client.first_sequence
+        apart = session.in_transaction != bool(connection.status & Status.IN_TRANS)
+        return apart or answer_sequence(packets) != session.client.first_sequence
 
     async def _translate(self, connection: Connection, request: Request) -> Outcome:
         """Rows pass as they are, but the status flags and sequence ids are the mesh's."""

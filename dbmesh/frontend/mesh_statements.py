@@ -128,7 +128,7 @@ async def explain(session: Session, text: str) -> None:
             "ANALYZE would run the write beside the session's transaction", "use EXPLAIN, which does not run it"
         )
     bound = await planned.bind(session, plan, shape)
-    if len(bound.units) != 1 or bound.merge is not None:
+    if len(bound.units) != 1 or bound.merge is not None or bound.federation is not None:
         raise NotSupported(
             f"{len(bound.units)} data nodes run parts of the statement, each with a plan of its own",
             "see EXPLAIN FORMAT=MESH for the parts",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dbmesh.merge.spec import Aggregate, Finish, MergeSpec, Pass, SortKey
-from dbmesh.plan.model import Bound, Plan, RouteUnit
+from dbmesh.plan.model import Bound, Federation, Plan, RouteUnit
 
 
 def explain(bound: Bound, plan: Plan, compensation: Callable[[RouteUnit], str] | None = None) -> str:
@@ -20,6 +20,8 @@ def explain(bound: Bound, plan: Plan, compensation: Callable[[RouteUnit], str] |
         undo = compensation(unit) if compensation is not None else ""
         if undo:
             lines.append(f"    undo: {undo}")
+    if bound.federation is not None:
+        lines += _federation(bound.federation)
     if bound.merge is not None:
         lines.append("merge:")
         lines += [f"  {stage}" for stage in _stages(bound.merge)]
@@ -33,6 +35,14 @@ def _route(bound: Bound) -> str:
     sources = len({unit.data_source for unit in bound.units})
     nodes = "1 route unit" if len(bound.units) == 1 else f"{len(bound.units)} route units"
     return f"{bound.route_kind.value}, {nodes}" + (f" on {sources} data sources" if sources > 1 else "")
+
+
+def _federation(federation: Federation) -> Iterable[str]:
+    yield f"federate on {federation.data_source}:"
+    for shipment in federation.shipments:
+        yield f"  {shipment.create}"
+        yield f"    filled by {len(shipment.units)} of the route units"
+    yield f"  {federation.sql}"
 
 
 def _stages(spec: MergeSpec) -> Iterable[str]:

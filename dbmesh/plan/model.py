@@ -15,9 +15,8 @@ from dbmesh.schema import Column, Table
 from dbmesh.sql.classify import StatementKind
 
 __all__ = [
-    "FOUND_ROWS", "LAST_INSERT_ID",
-    "SYSTEM_DATABASES", "Bound", "Call", "Catalog", "Plan", "RouteKind", "RouteUnit", "Scope", "TableName", "Write",
-    "copies",
+    "FOUND_ROWS", "LAST_INSERT_ID", "SYSTEM_DATABASES", "Bound", "Call", "Catalog", "Federation", "Plan", "RouteKind",
+    "RouteUnit", "Scope", "Shipment", "TableName", "Write", "copies",
 ]  # fmt: skip
 
 FOUND_ROWS, LAST_INSERT_ID = "FOUND_ROWS()", "LAST_INSERT_ID()"
@@ -81,12 +80,39 @@ class RouteUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class Shipment:
+    """The rows of one table reference on their way to a scratch table: created, filled by ``units``, then read.
+
+    ``write``: per column, what makes an SQL literal of the bytes that a server answered.
+    """
+
+    table: str
+    create: str
+    write: tuple[Callable[[bytes], str], ...]
+    units: tuple[RouteUnit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """One server's part of a federated SELECT: ``sql`` runs where the scratch tables are.
+
+    ``most_rows`` and ``most_bytes``: what all shipments together may hold; beyond it the statement is refused.
+    """
+
+    data_source: str
+    shipments: tuple[Shipment, ...]
+    sql: str
+    most_rows: int
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bound:
     """A plan with one call's values. ``affected``: 'first' when every unit changes a copy of the same rows.
 
     ``data_source`` of a UNICAST unit is one of several that would do. ``last_insert_id``: what the OK packet must say,
     None to take the backend's. ``given_ids``: the client gave the ids itself, LAST_INSERT_ID() stays what it was.
-    ``unsure_ids``: only the server that has run it can tell.
+    ``unsure_ids``: only the server that has run it can tell. ``federation``: the units only gather rows; what it says answers.
     """
 
     kind: StatementKind
@@ -98,6 +124,7 @@ class Bound:
     given_ids: bool = False
     leaves: tuple[str, ...] = ()
     unsure_ids: bool = False
+    federation: Federation | None = None
 
 
 class Call(Protocol):

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
-from dbmesh.errors import BackendError
+from dbmesh.errors import BackendError, NotSupported
+from dbmesh.plan.federate import plan_federated
 from dbmesh.plan.mistakes import check_whole
 from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
@@ -25,6 +26,7 @@ from dbmesh.plan.several import plan_several
 from dbmesh.plan.system import closed, logical_references, with_relations
 from dbmesh.plan.unread import any_data_source, unread
 from dbmesh.rewrite import Edit, Template, quoted, splice
+from dbmesh.route.placement import everywhere
 from dbmesh.route.router import Target, route_template
 from dbmesh.rules.model import Grant, ShardedTable
 from dbmesh.sql.blocks import Blocks, find_blocks
@@ -62,9 +64,22 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
         except BackendError:  # of a part of the statement; the whole may say it better
             await check_whole(plan, statement, scope)
             raise
+    if not plan.locks and not plan.leaves and (plan.several is None or not everywhere(plan.route)):
+        await _federate(plan, blocks, scope)
     if plan.shortcut is None:
         await check_whole(plan, statement, scope)
     return plan
+
+
+async def _federate(plan: SelectPlan, blocks: Blocks, scope: Scope) -> None:
+    if len({node.data_source for target in plan.route.targets for node in target.rule.nodes}) == 1 and not (
+        plan.route.conditions
+    ):
+        return
+    try:
+        plan.federated = await plan_federated(blocks, plan.route, plan.single, scope)
+    except NotSupported as refusal:
+        plan.refusal = plan.refusal or refusal
 
 
 def _edits(statement: Statement, tables: list[Edit]) -> list[Edit]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dbmesh.errors import NoDataNode, NotSupported
 from dbmesh.merge.spec import MergeSpec
+from dbmesh.plan.federate import Federated
 from dbmesh.plan.model import Bound, Call, Plan, RouteUnit
 from dbmesh.rewrite import Template
 from dbmesh.route.conditions import AllOf, KeyOneOf
@@ -51,11 +52,15 @@ class Shortcut:
 
 @dataclass(kw_only=True)
 class SelectPlan(Plan):
-    """``several``: None when the statement is right on one data node only; ``refusal`` says why."""
+    """``several``: None when the statement is no merge of several data nodes' results; ``refusal`` says why.
+
+    ``federated``: how it is answered where neither one data node nor a merge can.
+    """
 
     route: RouteTemplate
     single: Template
     several: Several | None = None
+    federated: Federated | None = None
     refusal: NotSupported | None = None
     shortcut: Shortcut | None = field(default=None, init=False)
 
@@ -74,7 +79,12 @@ class SelectPlan(Plan):
         return sample_of(self.route, self.single, literals, call)
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
-        placement = place(self.route, literals)
+        try:
+            placement = place(self.route, literals)
+        except NotSupported:
+            if self.federated is None:
+                raise
+            return self.federated.bind(literals, call)
         if len(placement.places) == 1:
             only = placement.places[0]
             sql = self.single.render(literals, only.tables, call.session_value)
@@ -82,6 +92,8 @@ class SelectPlan(Plan):
                 self.kind, placement.kind, (RouteUnit(only.data_source, _table(only), sql),), leaves=self.leaves
             )
         if self.several is None:
+            if self.federated is not None:
+                return self.federated.bind(literals, call)
             raise self.refusal or NotSupported("it concerns several data nodes")
         units = tuple(
             RouteUnit(p.data_source, _table(p), self.several.sql(literals, call, p)) for p in placement.places

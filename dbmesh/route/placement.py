@@ -142,3 +142,10 @@ def place_on(route: RouteTemplate, node: int) -> Place | None:
         return None
     data_source = next(iter(sharded.values())).rule.nodes[node].data_source
     return _place(route, data_source, dict.fromkeys(sharded, node))
+
+
+def everywhere(route: RouteTemplate) -> bool:
+    """Whether each data node of the sharded tables has all the tables, so that `place` never lacks one."""
+    if not route.base:
+        return False
+    return all(place_on(route, node) is not None for node in range(len(_nodes(route, route.base[0]))))

@@ -98,6 +98,8 @@ def _rules(
         idle_timeout=file.idle_timeout,
         tls=_tls(mesh, file.tls),
         merge_memory=file.merge_memory,
+        gather_memory=file.gather_memory,
+        gather_rows=file.gather_rows,
         snowflake_epoch=int(epoch.timestamp()) * 1000,
     )
     _check_databases(mesh, file, sources)

@@ -296,4 +296,6 @@ class MeshFile(Part):
     login_timeout: Seconds = Field(10.0, description="How long a login may take")
     idle_timeout: Seconds = Field(28800.0, description="When a client that sends nothing is disconnected")
     merge_memory: Size = Field(64 * 1024 * 1024, description="What one statement may hold for sorting")
+    gather_memory: Size = Field(256 * 1024 * 1024, description="What one statement may bring to scratch tables")
+    gather_rows: int = Field(1_000_000, ge=1, description="Rows that one statement may bring to scratch tables")
     snowflake_epoch: datetime.date = Field(datetime.date(2024, 1, 1), description="Never change it")

@@ -289,8 +289,9 @@ class MeshRules:
     """All rules of one mesh. ``data_sources``: those of every logical database and the mesh's own.
 
     ``max_allowed_packet``: bytes of one command. ``login_timeout``, ``idle_timeout``: seconds that a client may take.
-    ``merge_memory``: bytes that one statement may hold for sorting in the mesh. ``snowflake_epoch``: ms since
-    1970 UTC.
+    ``merge_memory``: bytes that one statement may hold for sorting in the mesh. ``gather_memory`` and
+    ``gather_rows``: bytes and rows that one federated statement may bring to its scratch tables. ``snowflake_epoch``:
+    ms since 1970 UTC.
     """
 
     listeners: tuple[Listener, ...]
@@ -306,6 +307,8 @@ class MeshRules:
     idle_timeout: float = 28800.0
     tls: ServerTls = ServerTls()
     merge_memory: int = 64 * 1024 * 1024
+    gather_memory: int = 256 * 1024 * 1024
+    gather_rows: int = 1_000_000
     snowflake_epoch: int = 1_704_067_200_000
 
     @property

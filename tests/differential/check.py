@@ -30,7 +30,10 @@ def disagreement(statement: Statement, mesh: Connection[Any], plain: Connection[
     """
     mine = run(mesh, statement.sql)
     if statement.refusal is not None:
-        return None if mine.refused else f"no longer refused: take the remark of {statement} away"
+        if mine.refused:
+            return None
+        found = difference(mine, run(plain, statement.sql), likeness(statement, plain))
+        return f"no longer refused: take the remark of {statement} away\n{found or 'the answer is right'}"
     theirs = run(plain, statement.sql)
     if mine.refused and not theirs.refused:
         return f"refused: {mine.message}"

@@ -1,0 +1,166 @@
+"""A federated SELECT: rows gathered from the shards into scratch tables of one server, which then answers.
+
+Rows are read through the client's own branches, so that it sees its own changes; the scratch tables are temporary ones
+of another connection, which no transaction of the client's is on. They end with that connection, whatever happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dbmesh.backend.connection import Connection
+from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
+from dbmesh.engine.caller import Caller, Outcome
+from dbmesh.engine.generation import Generation
+from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
+from dbmesh.plan.model import Federation, RouteUnit, Shipment
+from dbmesh.protocol.resultset import decode_text_row
+from dbmesh.rewrite import quoted
+from dbmesh.transaction.local import INTERRUPTED, LocalTransaction
+from dbmesh.transaction.uninterrupted import uninterrupted
+
+BATCH = 1 << 19  # characters of one INSERT, unless a single row is longer
+_CANNOT_REOPEN = 1137
+# Zero dates, 0 in an AUTO_INCREMENT column and whatever else a shard holds are values, and times are UTC.
+_WRITING = DEFAULT_STATE.with_variables(
+    {"sql_mode": "'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'", "time_zone": "'+00:00'"}
+)
+
+
+async def run_federated(
+    federation: Federation, generation: Generation, caller: Caller, transaction: LocalTransaction | None
+) -> Outcome:
+    """Gather, answer, clear away. Raises NotSupported when it would be more than the rules allow."""
+    sources = list(dict.fromkeys(unit.data_source for s in federation.shipments for unit in s.units))
+    reading = sources if transaction is None else []
+    held = await generation.cluster.acquire([*reading, federation.data_source], caller.capabilities, caller.state)
+    scratch, clean = held[-1], False
+    try:
+        if transaction is None:
+            readers = dict(zip(sources, held[:-1], strict=True))
+            await _gather(federation, readers, scratch, caller.state)
+        else:
+            await _gather_in(transaction, sources, federation, scratch, caller.state)
+        outcome = await _answer(federation, scratch, caller)
+        await scratch.execute(f"DROP TEMPORARY TABLE {', '.join(quoted(s.table) for s in federation.shipments)}")
+        clean = True
+        return outcome
+    finally:
+        for connection in held:
+            generation.cluster.release(
+                connection, reusable=clean or (connection is not scratch and not connection.busy)
+            )
+
+
+async def _gather_in(
+    transaction: LocalTransaction,
+    sources: Sequence[str],
+    federation: Federation,
+    scratch: Connection,
+    state: SessionState,
+) -> None:
+    """The same through the transaction's branches, which must stay in step with one another."""
+    await transaction.enlist(sources, state)
+    try:
+        await _gather(federation, transaction.branches, scratch, state)
+    except BackendLost as lost:
+        if lost.data_source in sources:
+            await transaction.abort(lost.message)
+        raise
+    except MeshError:
+        if any(transaction.branches[name].busy for name in sources):
+            await transaction.abort("a query of it ended before its rows were read")
+        else:
+            await uninterrupted(transaction.settle(sources))
+        raise
+    except BaseException:
+        await transaction.abort(INTERRUPTED)
+        raise
+
+
+async def _gather(
+    federation: Federation, readers: Mapping[str, Connection], scratch: Connection, state: SessionState
+) -> None:
+    await scratch.apply(_WRITING)
+    for reader in readers.values():
+        await reader.apply(state.with_charsets(state.client, state.collation, None))
+    load = _Load(federation, scratch)
+    for shipment in federation.shipments:
+        await load.create(shipment)
+        for unit in shipment.units:
+            await load.bring(shipment, unit, readers[unit.data_source])
+
+
+async def _answer(federation: Federation, scratch: Connection, caller: Caller) -> Outcome:
+    await scratch.apply(caller.state)
+    try:
+        return await caller.relay(scratch, federation.sql.encode(caller.encoding, "surrogateescape"), None)
+    except BackendError as error:
+        if error.errno != _CANNOT_REOPEN:
+            raise
+        raise NotSupported("its server cannot read a temporary table twice, as a repeated WITH needs it") from error
+
+
+class _Load:
+    """What has been brought so far, within the budget."""
+
+    def __init__(self, federation: Federation, scratch: Connection) -> None:
+        self._federation = federation
+        self._scratch = scratch
+        self._rows = 0
+        self._bytes = 0
+
+    async def create(self, shipment: Shipment) -> None:
+        try:
+            await self._scratch.execute(shipment.create)
+        except BackendError as error:
+            raise NotSupported(f"its rows find no scratch table ({error.message})") from error
+
+    async def bring(self, shipment: Shipment, unit: RouteUnit, reader: Connection) -> None:
+        """The rows of one data node. After a refusal the rest of them is read, so that the connection stays whole."""
+        stream = await reader.stream(unit.sql)
+        try:
+            while (batch := await stream.next_batch()) is not None:
+                await self._insert(shipment, batch)
+        except NotSupported:
+            while await stream.next_batch() is not None:
+                pass
+            raise
+        except BaseException:
+            stream.close()
+            raise
+
+    async def _insert(self, shipment: Shipment, batch: Sequence[bytes]) -> None:
+        self._rows += len(batch)
+        head, rows, size = f"INSERT INTO {quoted(shipment.table)} VALUES ", list[str](), 0
+        for payload in batch:
+            row = _row(payload, shipment.write)
+            self._bytes += len(row)
+            self._check()
+            if rows and size + len(row) > BATCH:
+                await self._send(head, rows)
+                rows, size = [], 0
+            rows.append(row)
+            size += len(row)
+        await self._send(head, rows)
+
+    def _check(self) -> None:
+        most = self._federation
+        if self._rows > most.most_rows or self._bytes > most.most_bytes:
+            raise NotSupported(
+                f"it would gather more than {most.most_rows} rows or {most.most_bytes >> 20} MiB of several shards",
+                "add a condition on a sharding key, or raise gather_rows and gather_memory in the mesh's rules",
+            )
+
+    async def _send(self, head: str, rows: Sequence[str]) -> None:
+        try:
+            result = await self._scratch.execute((head + ",".join(rows)).encode("ascii"))
+        except BackendError as error:
+            raise NotSupported(f"a row of it cannot be carried to a scratch table ({error.message})") from error
+        if result.warnings:
+            raise NotSupported("a value of it cannot be carried to a scratch table exactly")
+
+
+def _row(payload: bytes, write: Sequence[Callable[[bytes], str]]) -> str:
+    values = decode_text_row(payload)
+    return "(" + ",".join("NULL" if v is None else w(v) for w, v in zip(write, values, strict=True)) + ")"

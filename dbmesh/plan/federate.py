@@ -1,0 +1,191 @@
+"""A SELECT that no data node can answer and no merge: its rows are gathered, and one server runs the client's own text.
+
+Each table reference becomes a temporary scratch table on one backend, with the columns that the text names and the
+rows that its conditions leave. Names, types, collations and functions are then that server's business.
+
+The proof: a reference stands for a set of rows. The scratch table holds those of them that the route needs (see
+`route.router`) and that no conjunct rules out (see `plan.restrict`), each exactly (see `plan.travel`), with the columns
+declared as their owner declares them. A column that the text never names, neither by its name nor by ``*`` nor by
+NATURAL, cannot be told to be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dbmesh.errors import NotSupported
+from dbmesh.plan.model import Bound, Call, Federation, RouteUnit, Scope, Shipment
+from dbmesh.plan.references import table_edits
+from dbmesh.plan.restrict import own_conditions
+from dbmesh.plan.travel import Travel, may_be_key, travel
+from dbmesh.rewrite import LimitSlot, Piece, TableSlot, Template, quoted, splice
+from dbmesh.route.placement import RouteKind
+from dbmesh.route.router import RouteTemplate, Target
+from dbmesh.rules.model import DataNode, ShardedTable
+from dbmesh.schema import Column, Table
+from dbmesh.sql.blocks import Blocks
+from dbmesh.sql.classify import StatementKind
+from dbmesh.sql.predicate import Every, Predicate, SameValue, Some
+from dbmesh.sql.tokens import Token, TokenKind
+
+_MOST_KEYS = 8  # of one scratch table
+_STAR_AFTER = frozenset({"SELECT", "ALL", "DISTINCT", "DISTINCTROW", "STRAIGHT_JOIN", "HIGH_PRIORITY"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The scratch table of one reference. ``read``: the query of a data node, its table the first slot."""
+
+    name: str
+    create: str
+    columns: tuple[Travel, ...]
+    read: Template
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Federated:
+    """``most_rows``: as many a data node may send, and one more to tell that there are more."""
+
+    kind: StatementKind
+    data_source: str
+    scratches: tuple[Scratch, ...]
+    whole: Template
+    route: RouteTemplate
+    most_rows: int
+    most_bytes: int
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        """The route units are those that gather the rows."""
+        needed = self.route.needed(literals)
+        shipments, whole = [], True
+        for index, scratch in enumerate(self.scratches):
+            nodes = _nodes(scratch.target, needed.get(index), self.data_source)
+            whole = whole and len(nodes) == len(scratch.target.rule.nodes)
+            units = tuple(self._unit(scratch, node, literals, call) for node in nodes)
+            shipments.append(Shipment(scratch.name, scratch.create, tuple(c.write for c in scratch.columns), units))
+        names = [scratch.name for scratch in self.scratches]
+        sql = self.whole.render(literals, names, call.session_value)
+        federation = Federation(self.data_source, tuple(shipments), sql, self.most_rows, self.most_bytes)
+        units = tuple(unit for shipment in shipments for unit in shipment.units)
+        return Bound(self.kind, RouteKind.SCATTER if whole else RouteKind.MULTI, units, federation=federation)
+
+    def _unit(self, scratch: Scratch, node: DataNode, literals: Sequence[str], call: Call) -> RouteUnit:
+        sql = scratch.read.render(literals, [node.table], call.session_value, f" LIMIT {self.most_rows + 1}")
+        return RouteUnit(node.data_source, node.table, sql)
+
+
+def _nodes(target: Target, needed: frozenset[int] | None, preferred: str) -> tuple[DataNode, ...]:
+    nodes = target.rule.nodes
+    if isinstance(target.rule, ShardedTable):
+        assert needed is not None
+        return tuple(nodes[at] for at in sorted(needed))
+    return (next((node for node in nodes if node.data_source == preferred), nodes[0]),)
+
+
+async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, scope: Scope) -> Federated | None:
+    """None offline, where nobody knows the columns. Raises NotSupported for what cannot be gathered exactly."""
+    statement = blocks.statement
+    _check(statement.tokens)
+    tables: dict[int, Table] = {}
+    for target in route.targets:
+        table = await scope.columns(target.rule)
+        if table is None:
+            return None
+        tables[target.reference.index] = table
+    data_source = next(iter(route.targets[0].database.data_sources))
+    scratches = tuple(_scratch(blocks, target, tables) for target in route.targets)
+    return Federated(
+        statement.kind, data_source, scratches, whole, route, scope.rules.gather_rows, scope.rules.gather_memory
+    )
+
+
+def _check(tokens: Sequence[Token]) -> None:
+    words = {token.upper for token in tokens}
+    if "MATCH" in words and "AGAINST" in words:
+        raise NotSupported("MATCH … AGAINST over several data nodes, whose words only their own index weighs")
+    for at, token in enumerate(tokens[:-1]):
+        if token.upper == "DEFAULT" and tokens[at + 1].text == "(":
+            raise NotSupported("DEFAULT(column) over several data nodes")
+
+
+def _scratch(blocks: Blocks, target: Target, tables: dict[int, Table]) -> Scratch:
+    reference, table = target.reference, tables[target.reference.index]
+    if blocks.blocks[reference.block].odd == "TABLE without SELECT" and not reference.has_alias:
+        raise NotSupported("TABLE over several data nodes", "write SELECT * FROM it")
+    name = f"dm_scratch_{reference.index}"
+    columns = _named_columns(blocks.statement.tokens, table)
+    ways = tuple(travel(column) for column in columns)
+    parts = [way.declaration for way in ways] + _keys(blocks, target, table, columns)
+    create = f"CREATE TEMPORARY TABLE {quoted(name)} ({', '.join(parts)}) ENGINE=InnoDB"
+    return Scratch(name, create, ways, _read(blocks, target, tables, ways), target)
+
+
+def _read(blocks: Blocks, target: Target, tables: dict[int, Table], ways: Sequence[Travel]) -> Template:
+    statement = blocks.statement
+    edits = table_edits(blocks)
+    pieces: list[Piece] = [f"SELECT {', '.join(way.read for way in ways)} FROM ", TableSlot(0, target.reference.alias)]
+    for number, span in enumerate(own_conditions(blocks, target.reference, tables)):
+        start, end = statement.tokens[span.first].start, statement.tokens[span.last - 1].end
+        own = [edit for edit in edits if start <= edit.start and edit.end <= end]
+        condition = splice(statement.text, statement.literals, own, start, end)
+        pieces += [" AND (" if number else " WHERE (", *condition.pieces, ")"]
+    return Template((*pieces, LimitSlot()))
+
+
+def _named_columns(tokens: Sequence[Token], table: Table) -> list[Column]:
+    """The columns that the text may mean, one at least."""
+    if _takes_all(tokens):
+        return [c for c in table.columns if not c.invisible or _is_named(tokens, c)]
+    found = [column for column in table.columns if _is_named(tokens, column)]
+    key = {name.lower() for name in table.primary_key}
+    return found or [c for c in table.columns if c.name.lower() in key] or list(table.columns[:1])
+
+
+def _is_named(tokens: Sequence[Token], column: Column) -> bool:
+    folded = column.name.lower()
+    return any(
+        (token.name if token.is_name else token.text[1:-1]).lower() == folded
+        for token in tokens
+        if token.is_name or token.kind is TokenKind.STRING  # "name" may be one, as sql_mode has it
+    )
+
+
+def _takes_all(tokens: Sequence[Token]) -> bool:
+    """Whether a ``*`` stands for columns, or NATURAL may compare any of them."""
+    for at, token in enumerate(tokens):
+        if token.upper in ("NATURAL", "TABLE"):
+            return True
+        if token.text == "*" and at and (tokens[at - 1].text in (",", ".") or tokens[at - 1].upper in _STAR_AFTER):
+            return True
+    return False
+
+
+def _keys(blocks: Blocks, target: Target, table: Table, columns: Sequence[Column]) -> list[str]:
+    """Keys that joins can use. The primary key is one only where the shards together cannot hold it twice."""
+    there = {column.name.lower() for column in columns}
+    primary = tuple(name.lower() for name in table.primary_key)
+    keys = []
+    if primary and there.issuperset(primary):
+        sharded = isinstance(target.rule, ShardedTable)
+        sure = not sharded or set(target.rule.key_columns) <= set(primary)  # type: ignore[union-attr]
+        parts = [column for column in columns if column.name.lower() in primary]
+        if all(may_be_key(column) for column in parts):
+            listed = ", ".join(quoted(name) for name in table.primary_key)
+            keys.append(f"PRIMARY KEY ({listed})" if sure else f"KEY ({listed})")
+    compared = {name for block in blocks.blocks for part in (block.where, *(j.condition for j in block.joins))
+                for name in _compared(part)}  # fmt: skip
+    for column in columns:
+        if column.name.lower() in compared and may_be_key(column) and len(keys) < _MOST_KEYS:
+            keys.append(f"KEY ({quoted(column.name)})")
+    return keys
+
+
+def _compared(predicate: Predicate) -> set[str]:
+    match predicate:
+        case SameValue(left, right):
+            return {left.name.lower(), right.name.lower()}
+        case Every(parts) | Some(parts):
+            return {name for part in parts for name in _compared(part)}
+    return set()
