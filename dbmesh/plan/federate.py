@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Bound, Call, Federation, RouteUnit, Scope, Shipment
@@ -26,10 +27,26 @@ from dbmesh.rules.model import DataNode, ShardedTable
 from dbmesh.schema import Column, Table
 from dbmesh.sql.blocks import Blocks
 from dbmesh.sql.classify import StatementKind
+from dbmesh.sql.functions import AGGREGATES, CLOCK, NOT_FUNCTIONS, SCALAR, SESSION, VOLATILE
+from dbmesh.sql.layout import closing
 from dbmesh.sql.predicate import Every, Predicate, SameValue, Some
 from dbmesh.sql.tokens import Token, TokenKind
 
 _MOST_KEYS = 8  # of one scratch table
+_WINDOW = frozenset(
+    {"ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD", "FIRST_VALUE",
+     "LAST_VALUE", "NTH_VALUE"}
+)  # fmt: skip
+_KNOWN = (
+    SCALAR
+    | AGGREGATES
+    | SESSION
+    | CLOCK
+    | VOLATILE
+    | NOT_FUNCTIONS
+    | _WINDOW
+    | {"JSON_TABLE", "COLUMNS", "MATCH", "OVER"}
+)
 _STAR_AFTER = frozenset({"SELECT", "ALL", "DISTINCT", "DISTINCTROW", "STRAIGHT_JOIN", "HIGH_PRIORITY"})
 
 
@@ -102,12 +119,24 @@ async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, 
 
 
 def _check(tokens: Sequence[Token]) -> None:
+    for at, (token, after) in enumerate(pairwise(tokens)):
+        if token.is_name and after.text == "(" and token.upper not in _KNOWN and not _names_columns(tokens, at):
+            raise NotSupported(
+                f"{token.text}() over several data nodes: a stored function would see one data node's tables only"
+            )
     words = {token.upper for token in tokens}
     if "MATCH" in words and "AGAINST" in words:
         raise NotSupported("MATCH … AGAINST over several data nodes, whose words only their own index weighs")
     for at, token in enumerate(tokens[:-1]):
         if token.upper == "DEFAULT" and tokens[at + 1].text == "(":
             raise NotSupported("DEFAULT(column) over several data nodes")
+
+
+def _names_columns(tokens: Sequence[Token], at: int) -> bool:
+    """``WITH name (a, b) AS (…)`` and ``AS name (a, b)``: no call."""
+    end = closing(tokens, at + 1)
+    after = [token.upper or token.text for token in tokens[end + 1 : end + 3]] if end is not None else []
+    return after == ["AS", "("] or (at > 0 and tokens[at - 1].upper == "AS")
 
 
 def _scratch(blocks: Blocks, target: Target, tables: dict[int, Table]) -> Scratch:

@@ -10,7 +10,7 @@ from pymysql.connections import Connection
 from tests.differential.check import check
 from tests.differential.statements import Statement, read
 
-_FILES = ("scatter", "groups", "joins", "keys", "errors")
+_FILES = ("scatter", "groups", "joins", "federate", "keys", "errors")
 
 
 @pytest.mark.parametrize("statement", [s for name in _FILES for s in read(name)], ids=str)

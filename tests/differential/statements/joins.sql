@@ -14,7 +14,6 @@ SELECT i.*, p.qty FROM item i JOIN part p ON p.item_id = i.id ORDER BY i.id, p.p
 SELECT i.id, j.id FROM item i JOIN item j ON j.id = i.id WHERE i.grp = 1 ORDER BY i.id;
 SELECT i.id FROM item i STRAIGHT_JOIN part p ON p.item_id = i.id WHERE i.grp = 3 ORDER BY i.id, p.part_id;
 SELECT i.id FROM item i WHERE EXISTS (SELECT 1 FROM part p WHERE p.item_id = i.id AND p.qty > 7) ORDER BY i.id;
--- refused: its rows are on several data nodes, and 'i' and 'part' are not joined on their sharding keys as binding tables
 SELECT i.id FROM item i WHERE i.id IN (SELECT item_id FROM part WHERE item_id = 14);
 SELECT i.id, (SELECT SUM(qty) FROM part p WHERE p.item_id = i.id) AS q FROM item i ORDER BY i.id;
 SELECT i.id, r.name FROM item i JOIN region r ON r.id = i.grp ORDER BY i.id;
@@ -30,11 +29,8 @@ SELECT i.id FROM item i JOIN region r USING (id) ORDER BY i.id;
 SELECT id FROM item NATURAL JOIN region ORDER BY id;
 SELECT r.name, i.id FROM region r LEFT JOIN item i ON r.id = i.grp AND i.id = 3 ORDER BY r.id;
 SELECT i.id, d.line FROM item i JOIN diary d ON d.grp = i.grp WHERE i.id = 3 ORDER BY d.id;
--- refused: its rows are on several data nodes, and 'i' and 'p' are not joined on their sharding keys as binding tables
 SELECT i.id, p.name FROM item i JOIN person p ON p.age = i.id ORDER BY i.id;
--- refused: its rows are on several data nodes, and 'i' and 'q' are not joined on their sharding keys as binding tables
 SELECT i.id, q.part_id FROM item i JOIN part q ON q.part_id = i.grp ORDER BY 1, 2;
--- refused: its rows are on several data nodes, and 'i' and 'e' are not joined on their sharding keys as binding tables
 SELECT i.id, e.day FROM item i JOIN event e ON e.id = i.grp ORDER BY 1, 2;
 SELECT i.id FROM item i LEFT JOIN part p ON p.item_id = i.id WHERE p.part_id IS NULL ORDER BY i.id;
 SELECT i.id FROM item i WHERE i.grp NOT IN (SELECT id FROM region) ORDER BY i.id;

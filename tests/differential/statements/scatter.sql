@@ -217,23 +217,14 @@ SELECT id AS a, id AS b FROM item WHERE id < 10 ORDER BY a;
 SELECT id, grp id FROM item WHERE id < 10 LIMIT 100;
 SELECT id x FROM item HAVING x < 20 ORDER BY x;
 SELECT id, name FROM item WHERE (id, grp) IN ((1, 1), (2, 2), (3, 3)) ORDER BY id;
--- refused: a set operation or a SELECT in parentheses over several data nodes
 (SELECT id FROM item WHERE id < 5 ORDER BY id);
--- refused: its rows are on several data nodes, and the sharded table 'item' is read in a set operation
 SELECT id FROM item WHERE grp = 1 UNION ALL SELECT id FROM item WHERE grp = 2;
--- refused: its rows are on several data nodes, and the sharded table 'item' is read in a set operation
 SELECT grp FROM item WHERE grp = 1 UNION SELECT grp FROM item WHERE grp < 4;
--- refused: its rows are on several data nodes, and the sharded table 'item' is read in a set operation
 SELECT id FROM item WHERE id = 1 UNION SELECT id FROM item WHERE id = 2;
--- refused: a window function over several data nodes
 SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS r FROM item ORDER BY id;
--- refused: its rows are on several data nodes, and the sharded table 'item' is read in a derived table
 SELECT id FROM (SELECT id, grp FROM item) AS d WHERE grp = 2 ORDER BY id;
--- refused: its rows are on several data nodes, and the sharded table 'item' is read in a derived table
 SELECT x.id FROM (SELECT id FROM item WHERE id < 30) AS x ORDER BY x.id;
--- refused: its rows are on several data nodes, and the sharded table 'item' is read in a common table expression
 WITH few AS (SELECT id FROM item WHERE id < 30) SELECT id FROM few ORDER BY id;
--- refused: RAND() on several data nodes: each would give a value of its own
 SELECT RAND() < 2 FROM item WHERE id < 5;
 SELECT id, NOW() > '2020-01-01' FROM item WHERE id < 5 ORDER BY id;
 SELECT id, DATABASE() FROM item WHERE id < 5 ORDER BY id;
