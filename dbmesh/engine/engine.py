@@ -35,7 +35,12 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
     if bound.federation is not None:
         return await run_federated(bound.federation, generation, caller, transaction)
     if bound.merge is not None:
-        return await _read(bound, bound.merge, generation, caller, transaction)
+        try:
+            return await _read(bound, bound.merge, generation, caller, transaction)
+        except read.Unmerged as refused:
+            if bound.otherwise is None:
+                raise refused.refusal from None
+            return await run(bound.otherwise(), generation, caller, transaction)
     if len(bound.units) == 1:
         return await _single(bound, generation, caller, transaction)
     if transaction is not None:

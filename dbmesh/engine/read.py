@@ -8,7 +8,7 @@ from itertools import islice
 from dbmesh.backend.connection import Connection, Request, Result
 from dbmesh.engine.caller import Caller
 from dbmesh.engine.lanes import LEFTOVER_BATCHES, Lane, UnitStream
-from dbmesh.errors import BackendError, NotSupported
+from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.merge import Columns, Evaluate, Need, Rows, check_alike, merged
 from dbmesh.merge.event import Reply
 from dbmesh.merge.spec import MergeSpec
@@ -16,6 +16,14 @@ from dbmesh.plan.model import RouteUnit
 from dbmesh.protocol import ColumnDefinition
 
 _MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
+
+
+class Unmerged(MeshError):
+    """The merge refused before the client was sent anything."""
+
+    def __init__(self, refusal: NotSupported) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 def spread(units: Sequence[RouteUnit], most: Mapping[str, int]) -> list[tuple[str, list[int]]]:
@@ -53,18 +61,51 @@ async def run_merge(
 ) -> int:
     """Merge the streams, whose lanes have been started, into ``caller``; the number of rows sent.
 
-    ``evaluator``: a connection that no lane uses, needed when the merge has a ``finish`` stage.
+    ``evaluator``: a connection that no lane uses, needed when the merge has a ``finish`` stage. Raises Unmerged for a
+    refusal as long as the client has been sent nothing.
     """
+    to = _Receiver(caller)
+    try:
+        await _drive(spec, streams, evaluator, to)
+        to.begin()
+    except NotSupported as refusal:
+        if to.begun:
+            raise
+        raise Unmerged(refusal) from refusal
+    return to.sent
+
+
+class _Receiver:
+    """The client of a merge. Its column definitions wait for the first rows, until when a merge may still refuse."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.columns: Sequence[ColumnDefinition] = ()
+        self.begun = False
+        self.sent = 0
+
+    def begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self.caller.columns(self.columns)
+
+    async def rows(self, rows: Sequence[bytes]) -> None:
+        self.begin()
+        self.sent += len(rows)
+        self.caller.rows(rows)
+        await self.caller.drained()
+
+
+async def _drive(spec: MergeSpec, streams: Sequence[UnitStream], evaluator: Connection | None, to: _Receiver) -> None:
     known = _columns(streams)
     steps = merged(spec, known)
     reply: Reply = None
-    sent = 0
     checked: set[int] = set()
     while True:
         try:
             event = steps.send(reply)
         except StopIteration:
-            return sent
+            return
         reply = None
         match event:
             case Need(stream):
@@ -74,13 +115,11 @@ async def run_merge(
                     check_alike(known[0], streams[stream].columns or known[0])
             case Evaluate(sql):
                 assert evaluator is not None
-                reply = await _evaluated(evaluator, caller.request(sql))
+                reply = await _evaluated(evaluator, to.caller.request(sql))
             case Columns(columns):
-                caller.columns(columns)
+                to.columns = columns
             case Rows(rows):
-                sent += len(rows)
-                caller.rows(rows)
-                await caller.drained()
+                await to.rows(rows)
 
 
 async def _evaluated(evaluator: Connection, request: Request) -> Result:

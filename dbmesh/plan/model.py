@@ -112,7 +112,8 @@ class Bound:
 
     ``data_source`` of a UNICAST unit is one of several that would do. ``last_insert_id``: what the OK packet must say,
     None to take the backend's. ``given_ids``: the client gave the ids itself, LAST_INSERT_ID() stays what it was.
-    ``unsure_ids``: only the server that has run it can tell. ``federation``: the units only gather rows; what it says answers.
+    ``unsure_ids``: only the server that has run it can tell. ``federation``: the units only gather rows; what it says
+    answers. ``otherwise``: another way, for when the merge finds out from its first rows that it cannot be right.
     """
 
     kind: StatementKind
@@ -125,6 +126,7 @@ class Bound:
     leaves: tuple[str, ...] = ()
     unsure_ids: bool = False
     federation: Federation | None = None
+    otherwise: Callable[[], Bound] | None = None
 
 
 class Call(Protocol):

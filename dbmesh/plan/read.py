@@ -64,7 +64,7 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
         except BackendError:  # of a part of the statement; the whole may say it better
             await check_whole(plan, statement, scope)
             raise
-    if not plan.locks and not plan.leaves and (plan.several is None or not everywhere(plan.route)):
+    if not (plan.locks or plan.leaves or (plan.several and plan.shortcut and everywhere(plan.route))):
         await _federate(plan, blocks, scope)
     if plan.shortcut is None:
         await check_whole(plan, statement, scope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from dbmesh.errors import NoDataNode, NotSupported
@@ -98,7 +99,8 @@ class SelectPlan(Plan):
         units = tuple(
             RouteUnit(p.data_source, _table(p), self.several.sql(literals, call, p)) for p in placement.places
         )
-        return Bound(self.kind, placement.kind, units, self.several.merge(literals, call))
+        otherwise = partial(self.federated.bind, literals, call) if self.federated is not None else None
+        return Bound(self.kind, placement.kind, units, self.several.merge(literals, call), otherwise=otherwise)
 
 
 @dataclass(kw_only=True)

@@ -45,30 +45,7 @@ _EXPRESSIONS = ("HAVING", "MAX({c}) =", "CONCAT", "IFNULL")
 _BIT = (*_EXPRESSIONS, "MIN({c})", "ORDER BY x", "SELECT DISTINCT")  # sent as bytes or as a number, as it happens
 _COMPARED = ("ORDER BY {c}", "ORDER BY x", "DISTINCT", "GROUP BY {c}", "MIN({c})", "MAX({c})")
 # Parts of the statements that are refused with error 1235.
-REFUSED: dict[str, tuple[str, ...]] = {
-    "DECIMAL(65,30)": ("SUM({c}) + 0",),  # more digits than a DECIMAL literal may have
-    "FLOAT(7,3)": (*_EXPRESSIONS, "SUM({c})"),  # no literal has a scale
-    "DOUBLE(10,2)": (*_EXPRESSIONS, "SUM({c})", "ORDER BY {c}", "ORDER BY x", "DISTINCT", "GROUP BY {c}"),
-    "YEAR": _EXPRESSIONS,  # no literal is a YEAR
-    "ENUM('z','m','a','M2')": _EXPRESSIONS,
-    "SET('z','m','a')": _EXPRESSIONS,
-    "BIT(1)": _BIT,
-    "BIT(12)": _BIT,
-    "BIT(64)": _BIT,
-    "INET6": _COMPARED,  # sent as text, compared as an address
-    "UUID": _COMPARED,
-    "POINT": _COMPARED,
-    # MariaDB 10.11 sorts expressions of these as if they were NO PAD
-    "latin1_bin": ("ORDER BY x",),
-    "ascii_bin": ("ORDER BY x",),
-    "gbk_bin": ("ORDER BY x",),
-    # not compared as their weight strings are
-    "utf8mb4_uca1400_as_ci": _COMPARED,
-    "utf8mb4_uca1400_as_cs": _COMPARED,
-    "utf8mb4_thai_520_w2": _COMPARED,
-    "big5_chinese_ci": _COMPARED,
-    "cp1250_czech_cs": _COMPARED,
-}
+REFUSED: dict[str, tuple[str, ...]] = {}
 # Only the type of the column is another: a literal cannot have the type of the aggregate.
 OTHER_TYPE = frozenset(
     ("TINYINT", "BOOL", "SMALLINT UNSIGNED", "MEDIUMINT", "DECIMAL(6,2) UNSIGNED", "TIMESTAMP(6) NULL", "TINYBLOB")
