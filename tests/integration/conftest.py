@@ -27,6 +27,7 @@ users:
   stranger: {password: secret, databases: [empty]}
   admin: {password: secret, databases: ['*'], grants: [ddl, admin, file]}
 pools: {size: 6, wait_timeout: 2}
+gather_rows: 2000
 transaction: {log: ds_0, lease: 3, sweep: 0.3, lock_wait: 0.4}
 """
 EMPTY_RULES = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Servers:
         name = actual_table.rstrip("_0123456789")
         if name not in TABLES:
             raise UnknownTable("?", actual_table)
-        return Table(actual_table, TABLES[name])
+        return Table(actual_table, tuple(replace(c, column_type=c.type) for c in TABLES[name]))
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         found = tokens(sql)
