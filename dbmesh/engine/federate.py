@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from dbmesh.backend.connection import Connection
-from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
+from dbmesh.backend.session_state import DEFAULT_STATE
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
@@ -38,9 +38,9 @@ async def run_federated(
     try:
         if transaction is None:
             readers = dict(zip(sources, held[:-1], strict=True))
-            await _gather(federation, readers, scratch, caller.state)
+            await _gather(federation, readers, scratch, caller)
         else:
-            await _gather_in(transaction, sources, federation, scratch, caller.state)
+            await _gather_in(transaction, sources, federation, scratch, caller)
         outcome = await _answer(federation, scratch, caller)
         await scratch.execute(f"DROP TEMPORARY TABLE {', '.join(quoted(s.table) for s in federation.shipments)}")
         clean = True
@@ -57,12 +57,12 @@ async def _gather_in(
     sources: Sequence[str],
     federation: Federation,
     scratch: Connection,
-    state: SessionState,
+    caller: Caller,
 ) -> None:
     """The same through the transaction's branches, which must stay in step with one another."""
-    await transaction.enlist(sources, state)
+    await transaction.enlist(sources, caller.state)
     try:
-        await _gather(federation, transaction.branches, scratch, state)
+        await _gather(federation, transaction.branches, scratch, caller)
     except BackendLost as lost:
         if lost.data_source in sources:
             await transaction.abort(lost.message)
@@ -79,12 +79,13 @@ async def _gather_in(
 
 
 async def _gather(
-    federation: Federation, readers: Mapping[str, Connection], scratch: Connection, state: SessionState
+    federation: Federation, readers: Mapping[str, Connection], scratch: Connection, caller: Caller
 ) -> None:
+    state = caller.state
     await scratch.apply(_WRITING)
     for reader in readers.values():
         await reader.apply(state.with_charsets(state.client, state.collation, None))
-    load = _Load(federation, scratch)
+    load = _Load(federation, scratch, caller)
     for shipment in federation.shipments:
         await load.create(shipment)
         for unit in shipment.units:
@@ -94,7 +95,7 @@ async def _gather(
 async def _answer(federation: Federation, scratch: Connection, caller: Caller) -> Outcome:
     await scratch.apply(caller.state)
     try:
-        return await caller.relay(scratch, federation.sql.encode(caller.encoding, "surrogateescape"), None)
+        return await caller.relay(scratch, caller.request(federation.sql), None)
     except BackendError as error:
         if error.errno != _CANNOT_REOPEN:
             raise
@@ -104,9 +105,10 @@ async def _answer(federation: Federation, scratch: Connection, caller: Caller) -
 class _Load:
     """What has been brought so far, within the budget."""
 
-    def __init__(self, federation: Federation, scratch: Connection) -> None:
+    def __init__(self, federation: Federation, scratch: Connection, caller: Caller) -> None:
         self._federation = federation
         self._scratch = scratch
+        self._caller = caller
         self._rows = 0
         self._bytes = 0
 
@@ -118,7 +120,7 @@ class _Load:
 
     async def bring(self, shipment: Shipment, unit: RouteUnit, reader: Connection) -> None:
         """The rows of one data node. After a refusal the rest of them is read, so that the connection stays whole."""
-        stream = await reader.stream(unit.sql)
+        stream = await reader.stream(self._caller.written(unit.sql))
         try:
             while (batch := await stream.next_batch()) is not None:
                 await self._insert(shipment, batch)

@@ -151,7 +151,7 @@ class Answers:
     async def _relayed(self, connection: Connection, request: Request) -> Outcome:
         assert isinstance(request, bytes)
         packets = frame(b"\x03" + request, 0)
-        if self._must_translate(packets):
+        if self._must_translate(connection, packets):
             return await self._translate(connection, request)
         return await self._pass_on(connection, packets)
 

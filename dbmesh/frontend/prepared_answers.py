@@ -58,7 +58,7 @@ class BinaryAnswers(Answers):
     async def _executed(self, connection: Connection, request: Request) -> Outcome:
         assert isinstance(request, Execution)
         packets = request.packets(await connection.prepare(request.sql))
-        if self._must_translate(packets):
+        if self._must_translate(connection, packets):
             return await self._translate(connection, request)
         return await self._pass_on(connection, packets, connection.key(request.sql))
 
@@ -94,7 +94,7 @@ class CursorAnswers(BinaryAnswers):
             end_of_rows(status, outcome.warnings, self.capabilities.deprecate_eof),
         )
 
-    def _must_translate(self, packets: bytes) -> bool:
+    def _must_translate(self, connection: Connection, packets: bytes) -> bool:
         return True
 
 
