@@ -29,8 +29,10 @@ _SETTINGS = {
     "with four more digits": ("SET div_precision_increment = 8",),
     "with short sort keys": ("SET max_sort_length = 64",),
     "with little memory on the servers": ("SET tmp_table_size = 1024, sort_buffer_size = 65536",),
-}  # What is refused under a setting alone.
-_REFUSED = {"SET div_precision_increment = 8": ("quotients with more than 9 digits",)}
+}
+# Quotients of more than nine digits are rounded or not before they are summed, as a server takes a temporary table or
+# sorts: one server's answers differ, too.
+_AS_IT_HAPPENS = {"SET div_precision_increment = 8": ("SUM(price / 7)",)}
 
 
 @pytest.mark.parametrize("setting", _SETTINGS.values(), ids=_SETTINGS)
@@ -41,7 +43,9 @@ def test_answers_do_not_depend_on_the_clients_settings(world: World, setting: tu
             first, second = run(mesh, sql), run(plain, sql)
             assert (first.errno, second.errno) == (0, 0), f"{sql}: {first.message} {second.message}"
         found = [_wrong(statement, mesh, plain) for statement in _READ]
-    found = [text for text in found if text and not any(reason in text for reason in _REFUSED.get(setting[0], ()))]
+    found = [
+        text for text in found if text and not any(reason in text for reason in _AS_IT_HAPPENS.get(setting[0], ()))
+    ]
     assert not found, "\n".join(filter(None, found))
 
 
