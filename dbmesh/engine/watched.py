@@ -6,20 +6,24 @@ row's holder may need what it holds, and no server would see that deadlock.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.write import write
-from dbmesh.errors import BackendError, Deadlock, MeshError
+from dbmesh.errors import BackendError, BackendLost, Deadlock, MeshError
 from dbmesh.plan.model import Bound
 from dbmesh.transaction.failures import RowLocked
 from dbmesh.transaction.local import LocalTransaction
+from dbmesh.transaction.locking_read import look_up
 from dbmesh.transaction.uninterrupted import uninterrupted
 from dbmesh.transaction.waiting import Patience, wait_until_free
 from dbmesh.transaction.watch import Based, Watch
 
 _DEADLOCK = 1213
+T = TypeVar("T")
 
 
 async def run_alone(bound: Bound, generation: Generation, caller: Caller, based: Based, watch: Watch) -> Outcome:
@@ -44,16 +48,52 @@ async def run_watched(
     Raises LockWaitTimeout (1205) with only the statement undone, Deadlock (1213) with all of the transaction.
     """
     bound = replace(bound, units=tuple([unit.rewritten(caller.written) for unit in bound.units]))
-    bound = replace(bound, units=tuple(unit.rewritten(caller.written) for unit in bound.units))
-    patience = Patience(watch.proxy.rules.lock_wait)
-    while True:
-        fresh = not transaction.branches
+
+    async def attempt(fresh: bool) -> Outcome:
         savepoints = list(transaction.savepoints)
         found_rows = caller.capabilities.found_rows
         statement = await watch.statement(bound.units, based, caller.encoding, original, found_rows, not fresh)
         guard = not fresh and (len(bound.units) > 1 or statement.images)
         try:
             outcome = await write(bound, transaction, caller, guard=guard, watched=statement)
+        except MeshError as error:
+            await uninterrupted(_undo(error, transaction, fresh, guard, savepoints))
+            raise
+        watch.accept(statement)
+        return outcome
+
+    return await _insist(transaction, watch, attempt)
+
+
+async def lock_rows(bound: Bound, caller: Caller, transaction: LocalTransaction, based: Based, watch: Watch) -> None:
+    """Before a SELECT with a locking clause runs: lock its rows, and see that no other global transaction has them."""
+
+    async def attempt(fresh: bool) -> None:
+        await transaction.enlist([unit.data_source for unit in bound.units], caller.state)
+        for unit in bound.units:
+            name = unit.data_source
+            whole = replace(unit, sql=caller.written(unit.sql))
+            try:
+                await look_up(watch, whole, based.get(name, ()), transaction.branches[name], caller.encoding, not fresh)
+            except BackendError:
+                await uninterrupted(transaction.settle([name]))
+                raise
+            except BackendLost as error:
+                await transaction.abort(error.message)
+                raise
+
+    if based:
+        await _insist(transaction, watch, attempt)
+
+
+async def _insist(transaction: LocalTransaction, watch: Watch, attempt: Callable[[bool], Awaitable[T]]) -> T:
+    """Try again when rows become free, as long as the transaction has nothing else to lose."""
+    patience = Patience(watch.proxy.rules.lock_wait)
+    while True:
+        fresh = not transaction.branches
+        savepoints = list(transaction.savepoints)
+        try:
+            return await attempt(fresh)
         except RowLocked as locked:
             await uninterrupted(transaction.rollback())
             if not fresh:
@@ -64,12 +104,6 @@ async def run_watched(
                 ) from None
             transaction.savepoints[:] = savepoints
             await wait_until_free(watch.proxy, locked, watch.gtrid, patience)
-            continue
-        except MeshError as error:
-            await uninterrupted(_undo(error, transaction, fresh, guard, savepoints))
-            raise
-        watch.accept(statement)
-        return outcome
 
 
 async def _undo(

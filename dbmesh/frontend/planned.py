@@ -163,7 +163,7 @@ async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller
                 session.transaction = None
     if session.transaction_mode == "base" and plan.writes and len(bound.units) > 1 and not plan.kind.is_ddl:
         return await _alone(session, plan, bound, caller)
-    if plan.based and session.mesh.proxy.rules.log is not None:
+    if plan.based and plan.writes and session.mesh.proxy.rules.log is not None:
         watch = Watch(session.mesh.proxy, session.generation.catalog)
         return await run_alone(bound, session.generation, caller, plan.based, watch)
     return await engine.run(bound, session.generation, caller, None)

@@ -12,7 +12,7 @@ from dbmesh.backend.pool import Capabilities
 from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
-from dbmesh.engine.watched import run_watched
+from dbmesh.engine.watched import lock_rows, run_watched
 from dbmesh.errors import NotSupported, ParseError
 from dbmesh.plan.model import Bound, Plan
 from dbmesh.rules.model import DataNode, MeshRules
@@ -111,6 +111,8 @@ class ClientTransaction:
                 "eager mode commits each statement, so SELECT with a locking clause would hold no lock",
                 "leave the clause out, or use SET dbmesh_base_mode='deferred'",
             )
+        if self._deferred is not None and plan.locks:
+            await lock_rows(bound, caller, self._local, plan.based, self._deferred)
         return await engine.run(bound, self.generation, caller, self.local)
 
     @property

@@ -27,7 +27,7 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
     Raises what MySQL would raise for unknown databases and tables, and NotSupported for what the mesh cannot answer.
     """
     plan = await _plan(text, scope)
-    if plan.writes and not plan.kind.is_ddl:
+    if (plan.writes or plan.locks) and not plan.kind.is_ddl:
         plan.based = _based(plan, scope.rules)
     return plan
 

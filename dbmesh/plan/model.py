@@ -175,7 +175,7 @@ class Plan(ABC):
     error (1064) is the client's answer in the server's own words, else ``judge`` is raised. Such a plan cannot
     be bound.
     ``notes``: what had to be assumed, shown by EXPLAIN. ``based``: data source → its actual tables among the plan's
-    that BASE transactions may write, for a plan that writes: the locks of its rows must be looked at.
+    that BASE transactions may write, for a plan that writes or locks: its rows' global locks must be looked at.
     ``keeps``: it makes a temporary table, whose connection its session has to keep. ``named_locks``: it calls
     GET_LOCK() or its kind, and must run on the session's connection for them. ``leaves``: what it changes on its
     server's connection: user variables with their '@', `FOUND_ROWS`, `LAST_INSERT_ID`.

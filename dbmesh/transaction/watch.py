@@ -121,21 +121,20 @@ class WatchedStatement:
         watch = self.watch
         watch.check(self)
         for name, which in self._wanted():
-            locked = await watch.proxy.shards.holder(name, which, watch.gtrid)
-            if locked is None:
-                continue
-            patient = self.holds and locked.state is LockState.HELD
-            if not patient or not await becomes_free(watch.proxy, locked, watch.gtrid, Patience(HOLD_SECONDS)):
-                raise locked
+            await watch.require_free(name, which, self.holds)
 
     def _wanted(self) -> list[tuple[str, str]]:
         found = [(name, listed(imager.locks)) for name, imager in self.imagers.items() if imager.locks]
         for name, tables in self.tables.items():
-            schema = string_literal(self.watch.proxy.links.schema(name))
             if tables:
-                names = ", ".join(string_literal(table) for table in sorted(tables))
-                found.append((name, f"db = {schema} AND tbl IN ({names})"))
+                found.append((name, of_tables(self.watch.proxy.links.schema(name), tables)))
         return found
+
+
+def of_tables(schema: str, tables: Collection[str]) -> str:
+    """A condition on ``row_lock`` for all locks of these actual tables."""
+    names = ", ".join(string_literal(table) for table in sorted(tables))
+    return f"db = {string_literal(schema)} AND tbl IN ({names})"
 
 
 def _is_too_large(record: Recording) -> bool:
@@ -191,6 +190,15 @@ class Watch:
             except NotSupported as refusal:
                 why = refusal
         return Task(_traced(unit, table), why, (write.table,))
+
+    async def require_free(self, data_source: str, which: str, holds: bool) -> None:
+        """Raise RowLocked when another global transaction has one of the locks. ``holds``: wait a little before."""
+        locked = await self.proxy.shards.holder(data_source, which, self.gtrid)
+        if locked is None:
+            return
+        patient = holds and locked.state is LockState.HELD
+        if not patient or not await becomes_free(self.proxy, locked, self.gtrid, Patience(HOLD_SECONDS)):
+            raise locked
 
     def check(self, statement: WatchedStatement) -> None:
         """Raise TooManyRows when the transaction could not keep what the statement has changed."""

@@ -235,3 +235,35 @@ def test_the_mode_is_chosen_like_any_other_variable(base: Execute) -> None:
     with pytest.raises(pymysql.Error) as error:
         base("SET dbmesh_base_mode = 'eager'")
     assert error.value.args[0] == 1568
+
+
+@pytest.mark.parametrize(
+    ("statement", "waits"),
+    [
+        ("SELECT name FROM person WHERE id = 1 FOR UPDATE", True),
+        ("SELECT id, name FROM person WHERE name LIKE '%' ORDER BY id LIMIT 1 FOR UPDATE", True),
+        ("SELECT COUNT(*) FROM person FOR UPDATE", True),
+        ("SELECT p.name FROM person p WHERE p.id = 1 LOCK IN SHARE MODE", True),
+        ("SELECT p.name FROM person p JOIN person q USING (id) WHERE p.id = 5 FOR UPDATE", True),  # of the whole table
+        ("SELECT name FROM person WHERE id = 5 FOR UPDATE", False),
+        ("SELECT name AS n FROM person WHERE id = 5 ORDER BY n FOR UPDATE", True),
+        ("SELECT name FROM person WHERE id = 1", False),
+    ],
+)
+def test_locking_reads_see_only_what_is_committed_everywhere(
+    base: Execute, town: Town, other: pymysql.cursors.Cursor, statement: str, waits: bool
+) -> None:
+    base("INSERT INTO person (id, name) VALUES (5, 'e')")
+    other.execute("SET dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'")
+    other.execute("BEGIN")
+    other.execute("UPDATE person SET name = 'theirs' WHERE id = 1")
+    base("BEGIN")
+    if not waits:
+        assert base(statement)
+    else:
+        with pytest.raises(pymysql.Error) as error:
+            base(statement)
+        assert error.value.args[0] == 1205
+    other.execute("COMMIT")
+    assert base(statement)
+    base("COMMIT")
