@@ -46,6 +46,16 @@ class ParseError(MeshError):
         )
 
 
+class SessionKilled(MeshError):
+    """ER_CONNECTION_KILLED, as MariaDB has it."""
+
+    errno = 1927
+    sqlstate = "70100"
+
+    def __init__(self) -> None:
+        super().__init__("Connection was killed")
+
+
 class NoDatabase(MeshError):
     """ER_NO_DB_ERROR."""
 

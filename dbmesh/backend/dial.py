@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from asyncmy import errors as asyncmy_errors
@@ -21,6 +22,10 @@ _NEVER = Capability.MULTI_STATEMENTS | Capability.LOCAL_FILES
 # Seconds that a server waits for us to take more of a result: as long as a slow client, or the streams that are
 # merged before this one, may take. The servers' own default of 60 would break such results off.
 PATIENCE = 28800
+
+# Seconds without a sign of life from a server's machine, until its connections are given up. A server that is merely
+# slow, or stopped, answers on this level and is waited for.
+GONE_SECONDS = 30
 
 
 class _Login(TlsLogin):
@@ -83,6 +88,7 @@ async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
     )
     await login.connect()
     transport = login.take_transport()
+    _notice_death(transport)
     connection = Connection(source.name, capabilities, transport, login.thread_id(), _version(login))
     transport.set_protocol(connection)
     try:
@@ -93,6 +99,18 @@ async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _notice_death(transport: asyncio.Transport) -> None:
+    """Let the kernel end a connection whose machine is gone: nothing waits for it longer than `GONE_SECONDS`."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, GONE_SECONDS // 2)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, GONE_SECONDS // 6)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000)
 
 
 def _version(login: _Login) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.write import add_info
 from dbmesh.errors import BackendError, MeshError
 from dbmesh.plan.model import Bound
+
+_log = logging.getLogger(__name__)
 
 
 async def run_ddl(bound: Bound, generation: Generation, caller: Caller) -> Outcome:
@@ -24,6 +29,8 @@ async def run_ddl(bound: Bound, generation: Generation, caller: Caller) -> Outco
                 result = await connection.execute(caller.written(unit.sql).encode(caller.encoding, "surrogateescape"))
             except MeshError as error:
                 raise _failure(error, bound, done) from error
+            except asyncio.CancelledError:
+                raise _interrupted(bound, done) from None
             done.append(f"{unit.data_source}.{unit.table}")
             outcome.warnings += result.warnings
             outcome.info = add_info(outcome.info, result.info)
@@ -34,6 +41,17 @@ async def run_ddl(bound: Bound, generation: Generation, caller: Caller) -> Outco
             generation.lender.release(connection)
         generation.forget(bound.units)
     return outcome
+
+
+def _interrupted(bound: Bound, done: list[str]) -> MeshError:
+    """The client, or KILL, has ended it: the unit under way may be done or not."""
+    names = [f"{unit.data_source}.{unit.table}" for unit in bound.units]
+    after = names[len(done) + 1 :]
+    text = f"done on {', '.join(done) or 'none'}, perhaps on {names[len(done)]}, not on {', '.join(after) or 'none'}"
+    _log.warning("DDL was interrupted: %s: %s", text, bound.units[0].sql)
+    return BackendError(
+        1317, "70100", f"Query execution was interrupted ({text}: run it there by hand, or undo it where it was done)"
+    )
 
 
 def _failure(error: MeshError, bound: Bound, done: list[str]) -> MeshError:

@@ -142,6 +142,10 @@ class Mesh:
         """Swap the rules; connections that no longer fit are closed as their users let go of them."""
         before = self.generation
         self.generation = Generation.of(rules, before)
+        for session in self.sessions:
+            session.user = rules.users.get(session.user.name) or replace(
+                session.user, databases=frozenset(), grants=frozenset()
+            )
         self._learned.clear()
         self.default_collations.clear()
         self.allowed_states.clear()

@@ -30,6 +30,7 @@ from dbmesh.errors import (
     NotSupported,
     ParseError,
     QueryInterrupted,
+    SessionKilled,
     UnknownCommand,
     UnknownDatabase,
 )
@@ -360,8 +361,16 @@ class Session:
         self.answers.ok()
 
     async def _kill(self, id: int) -> None:
-        self.mesh.sessions.kill(id, False, self)
+        self.end_session(id)
         self.answers.ok()
+
+    def end_session(self, id: int) -> None:
+        """KILL CONNECTION; one's own gets an error before it is closed, in the servers' words. Raises 1094, 1095."""
+        if id != self.id:
+            self.mesh.sessions.kill(id, False, self)
+            return
+        self.client.dismiss(SessionKilled() if "MariaDB" in self.mesh.server_version else QueryInterrupted())
+        raise ClientGone
 
     async def _field_list(self, table: bytes, pattern: bytes) -> None:
         self.answers.rows(await field_list(self, table, pattern))

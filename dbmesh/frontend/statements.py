@@ -130,7 +130,10 @@ async def _kill(session: Session, text: str) -> None:
     victim, query_only = int(match[2]), (match[1] or "").strip().upper() == "QUERY"
     if query_only and victim == session.id:
         raise QueryInterrupted()
-    session.mesh.sessions.kill(victim, query_only, session)
+    if query_only:
+        session.mesh.sessions.kill(victim, query_only, session)
+    else:
+        session.end_session(victim)
     session.answers.ok()
 
 

@@ -14,7 +14,7 @@ import uvloop
 from asyncmy.connection import Connection as AsyncmyConnection
 
 from dbmesh.backend.connection import Connection
-from dbmesh.backend.dial import dial
+from dbmesh.backend.dial import GONE_SECONDS, dial
 from dbmesh.backend.failures import Unreachable
 from dbmesh.backend.pool import Capabilities
 from dbmesh.errors import BackendError
@@ -103,3 +103,17 @@ async def test_a_server_that_does_not_answer_is_given_up_after_connect_timeout(s
         mute = replace(source, port=silent.getsockname()[1], pool=PoolRules(connect_timeout=0.05))
         with pytest.raises(Unreachable, match=r"no answer within 0\.05 s"):
             await dial(mute, Capabilities())
+
+
+@pytest.mark.parametrize("new_loop", LOOPS)
+def test_a_machine_that_is_gone_is_noticed(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], source: DataSource
+) -> None:
+    async def scenario() -> None:
+        async with dialled(source, Capabilities()) as connection:
+            sock = connection._transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == GONE_SECONDS * 1000
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
