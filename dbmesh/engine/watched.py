@@ -52,7 +52,8 @@ async def run_watched(
     async def attempt(fresh: bool) -> Outcome:
         savepoints = list(transaction.savepoints)
         found_rows = caller.capabilities.found_rows
-        statement = await watch.statement(bound.units, based, caller.encoding, original, found_rows, not fresh)
+        writing = [unit for unit in bound.units if unit.sentry is None]
+        statement = await watch.statement(writing, based, caller.encoding, original, found_rows, not fresh)
         guard = not fresh and (len(bound.units) > 1 or statement.images)
         try:
             outcome = await write(bound, transaction, caller, guard=guard, watched=statement)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller, Outcome
-from dbmesh.errors import BackendError, BackendLost, MeshError
+from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
 from dbmesh.plan.model import Bound, RouteUnit
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.transaction.failures import RowLocked
@@ -20,6 +20,7 @@ from dbmesh.transaction.uninterrupted import uninterrupted
 from dbmesh.transaction.watch import Answer, WatchedStatement
 
 _COUNTER = re.compile(rb"(\w[\w ]*): (\d+)")
+_NO_ROWS = b"Rows matched: 0  Changed: 0  Warnings: 0"
 _SAVEPOINT = "`dbmesh statement`"
 
 
@@ -39,7 +40,8 @@ async def write(
     names = list(dict.fromkeys(unit.data_source for unit in bound.units))
     await transaction.enlist(names, caller.state)
     guarded = names if guard else []
-    outcome = Outcome(last_insert_id=bound.last_insert_id or 0)
+    idle = all(unit.sentry for unit in bound.units)
+    outcome = Outcome(last_insert_id=bound.last_insert_id or 0, info=_NO_ROWS if idle else b"")
     payloads: list[bytes] = []
     columns: list[ColumnDefinition] = []
     try:
@@ -47,6 +49,9 @@ async def write(
             await transaction.branches[name].execute(f"SAVEPOINT {_SAVEPOINT}")
         for number, unit in enumerate(bound.units):
             connection = transaction.branches[unit.data_source]
+            if unit.sentry is not None:
+                await _stand_sentry(unit, unit.sentry, connection, caller)
+                continue
             answer = await (_run(unit, connection, caller) if watched is None else watched.run(unit, connection))
             payloads += answer.payloads
             columns = answer.result.columns
@@ -68,6 +73,11 @@ async def write(
         caller.rows(payloads)
         outcome.rows = len(payloads)
     return outcome
+
+
+async def _stand_sentry(unit: RouteUnit, refusal: NotSupported, connection: Connection, caller: Caller) -> None:
+    if (await connection.execute(caller.request(unit.sql))).rows:
+        raise refusal
 
 
 async def _run(unit: RouteUnit, connection: Connection, caller: Caller) -> Answer:

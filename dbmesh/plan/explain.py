@@ -16,7 +16,7 @@ def explain(bound: Bound, plan: Plan, compensation: Callable[[RouteUnit], str] |
     lines = [f"{bound.kind.value}: {_route(bound)}"]
     for unit in bound.units:
         where = f"{unit.data_source}.{unit.table}" if unit.table else unit.data_source
-        lines.append(f"  {where}: {unit.sql}")
+        lines.append(f"  {where}: {unit.sql}" + ("  -- must find no row" if unit.sentry is not None else ""))
         undo = compensation(unit) if compensation is not None else ""
         if undo:
             lines.append(f"    undo: {undo}")

@@ -67,12 +67,16 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class RouteUnit:
-    """What is sent to one data source. ``table``: the actual table that it is about, '' for none or several."""
+    """What is sent to one data source. ``table``: the actual table that it is about, '' for none or several.
+
+    ``sentry``: part of a write that must find no row here; otherwise why the statement is refused.
+    """
 
     data_source: str
     table: str
     sql: str
     write: Write | None = None
+    sentry: NotSupported | None = None
 
     def rewritten(self, change: Callable[[str], str]) -> RouteUnit:
         """With every text that has values in it changed."""

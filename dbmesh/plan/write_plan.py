@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from dbmesh.errors import NotSupported
+from dbmesh.errors import NoDataNode, NotSupported
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Write
 from dbmesh.plan.select import SelectPlan
 from dbmesh.rewrite import Template
 from dbmesh.route.conditions import AllOf, KeyOneOf
-from dbmesh.route.keys import stored_value
+from dbmesh.route.keys import UNKNOWN, Verdict, stored_value
 from dbmesh.route.placement import Place, place
 from dbmesh.route.router import Target
-from dbmesh.rules.keys import Equal
+from dbmesh.rules.keys import Equal, KeyValue
+from dbmesh.rules.model import DataNode, ShardedTable
 from dbmesh.schema import Column
 from dbmesh.sql.predicate import Value
 
@@ -40,6 +41,12 @@ class WriteParts:
     limit: Template
     set_columns: tuple[str, ...]
     ignore: bool
+
+    def sentry(self, at: Place, literals: Sequence[str], call: Call) -> str:
+        """Finds, and locks, a row that the statement would change."""
+        source, where = (t.render(literals, at.tables, call.session_value) for t in (self.source, self.where))
+        condition = f" WHERE {where}" if where else ""
+        return f"SELECT 1 FROM {source.strip()}{condition} LIMIT 1 FOR UPDATE"
 
     def write(self, at: Place, literals: Sequence[str], call: Call) -> Write:
         def text(template: Template) -> str:
@@ -77,8 +84,9 @@ class ShardWrite(SelectPlan):
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         placement = place(self.route, literals)
-        for move in self.moves:
-            self._check_move(move, literals)
+        moved = next((move for move in self.moves if not self._stays(move, literals)), None)
+        if moved is not None:
+            return self._kept_at_home(moved, placement.places, literals, call)
         if len(placement.places) == 1:
             units = (_unit(placement.places[0], self.single, self.parts, literals, call),)
             return Bound(self.kind, RouteKind.SINGLE, units)
@@ -87,19 +95,56 @@ class ShardWrite(SelectPlan):
         several = tuple(_unit(at, self.whole, self.several_parts, literals, call) for at in placement.places)
         return Bound(self.kind, placement.kind, several)
 
-    def _check_move(self, move: Move, literals: Sequence[str]) -> None:
-        """A row may only be assigned the key that the statement has found it by."""
+    def _stays(self, move: Move, literals: Sequence[str]) -> bool:
+        """Whether the rows are assigned the key that the statement finds them by."""
         condition = self.route.conditions.get(move.reference)
         parts = condition.parts if isinstance(condition, AllOf) else (condition,)
         found = [part.bind(literals) for part in parts if isinstance(part, KeyOneOf) and part.key == move.key]
-        if move.value is not None:
-            stored = stored_value(move.value.token(list(literals)), move.value.negative, move.column, strict=False)
-            if Equal((stored,)) in found:
-                return
-        raise NotSupported(
-            f"an UPDATE of the sharding key column '{move.key}': its rows may belong to another data node",
+        stored = _stored(move, literals)
+        return not isinstance(stored, Verdict) and Equal((stored,)) in found
+
+    def _kept_at_home(self, moved: Move, places: Sequence[Place], literals: Sequence[str], call: Call) -> Bound:
+        """The rows are assigned one key, as by an ORM that writes every column: those at its home stay there.
+
+        A sentry on each other data node makes sure that no row of it would have to move.
+        """
+        refusal = NotSupported(
+            f"an UPDATE of the sharding key column '{moved.key}': its rows may belong to another data node",
             "delete the row and insert it anew",
         )
+        home = self._home(moved, literals)
+        parts = self.several_parts
+        if home is None or parts is None or self.refusal is not None:
+            raise refusal
+        units = []
+        for at in places:
+            if home == DataNode(at.data_source, at.tables[moved.reference]):
+                units.append(_unit(at, self.whole, parts, literals, call))
+            else:
+                units.append(
+                    RouteUnit(
+                        at.data_source, at.tables[moved.reference], parts.sentry(at, literals, call), sentry=refusal
+                    )
+                )
+        return Bound(self.kind, RouteKind.MULTI, tuple(units))
+
+    def _home(self, moved: Move, literals: Sequence[str]) -> DataNode | None:
+        """The data node of the key that all the rows are assigned; None when it cannot be told."""
+        rule = self.route.targets[moved.reference].rule
+        assert isinstance(rule, ShardedTable)
+        assigned = {move.key: _stored(move, literals) for move in self.moves if move.reference == moved.reference}
+        values = tuple(assigned.get(key, UNKNOWN) for key in rule.key_columns)
+        known = tuple(value for value in values if not isinstance(value, Verdict))
+        try:
+            return rule.nodes[rule.node_for(known)] if len(known) == len(values) else None
+        except NoDataNode:
+            return None
+
+
+def _stored(move: Move, literals: Sequence[str]) -> KeyValue | Verdict:
+    if move.value is None:
+        return UNKNOWN
+    return stored_value(move.value.token(list(literals)), move.value.negative, move.column, strict=False)
 
 
 @dataclass(kw_only=True)

@@ -137,8 +137,16 @@ UPDATE item JOIN region ON region.id = item.grp SET item.name = region.name WHER
 UPDATE item i, part p SET i.grp = p.qty WHERE i.id = p.item_id AND i.id = 14;
 UPDATE part SET qty = qty + 1;
 UPDATE part SET part_id = part_id + 1000 WHERE item_id = 14;
--- refused: an UPDATE of the sharding key column 'item_id': its rows may belong to another data node
 UPDATE part SET item_id = 15 WHERE item_id = 14;
+INSERT INTO part (part_id, item_id, qty) VALUES (90001, 14, 1), (90002, 22, 1), (90003, 15, 1);
+UPDATE part SET part_id = 90001, item_id = 14, qty = 2 WHERE part_id = 90001;
+UPDATE part SET item_id = 14, qty = 2 WHERE part_id = 90001;
+UPDATE part SET item_id = 22, qty = qty + 1 WHERE part_id IN (90001, 90002);
+UPDATE part SET item_id = 14 WHERE part_id = 987654;
+UPDATE part SET item_id = 14 WHERE part_id = 987654 AND item_id = 15;
+-- refused: an UPDATE of the sharding key column 'item_id': its rows may belong to another data node
+UPDATE part SET item_id = 15, qty = 7 WHERE part_id IN (90001, 90003);
+UPDATE item SET id = 2000 WHERE id = 9992;
 UPDATE loose SET v = v + 1 WHERE n IS NULL;
 UPDATE loose SET v = 0 WHERE n = 3 OR v > 40;
 -- refused: an UPDATE of the sharding key column 'n': its rows may belong to another data node
