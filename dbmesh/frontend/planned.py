@@ -11,7 +11,7 @@ from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.collector import Collector
 from dbmesh.engine.watched import run_alone
-from dbmesh.errors import BackendError, MeshError
+from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.frontend import rights
 from dbmesh.frontend.asks import prepared
 from dbmesh.frontend.call import SessionCall
@@ -122,6 +122,10 @@ async def collected(session: Session, text: str, state: SessionState) -> tuple[R
 
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
+    if bound.merge is not None and session.settings.pipes_as_concat and _has_pipes(session, bound):
+        raise NotSupported(
+            "|| under PIPES_AS_CONCAT in a statement over several data nodes", "write CONCAT(), or OR for the operator"
+        )
     outcome = await _pinned(session, plan, bound, caller)
     if session.transaction is not None:
         reads = bool(plan.tables) and (not plan.writes or plan.locks)
@@ -129,6 +133,10 @@ async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -
     if outcome.variables:
         session.settings = session.settings.carry_all(outcome.variables)
     return outcome
+
+
+def _has_pipes(session: Session, bound: Bound) -> bool:
+    return "||" in session.text or any("||" in unit.sql for unit in bound.units)
 
 
 async def _pinned(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:

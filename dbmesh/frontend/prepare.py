@@ -75,7 +75,7 @@ def _answer(session: Session, statement: Statement, parameters: Sequence[ColumnD
 
 async def read(session: Session, text: str) -> tuple[Statement, Sequence[ColumnDefinition]]:
     """The statement, and the definitions of its parameters. Raises what a server would say of it now."""
-    text = session.mesh.opened(text)
+    text = session.read(text)
     placeholders = Placeholders(text)
     if len(placeholders) > _MOST_PARAMETERS:
         raise TooManyParameters()

@@ -48,6 +48,7 @@ from dbmesh.frontend.session_track import SessionTrack
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
+from dbmesh.plan.ansi_quotes import without_ansi_quotes
 from dbmesh.plan.model import SYSTEM_DATABASES
 from dbmesh.plan.system_tables import INFORMATION_SCHEMA
 from dbmesh.protocol.charset import python_codec, undecodable
@@ -308,7 +309,11 @@ class Session:
         self._task = self._running = None
         settings = self.settings
         self._plain = (
-            self.transaction is None and settings.autocommit and not settings.next_transaction and self.pins.own is None
+            self.transaction is None
+            and settings.autocommit
+            and not settings.next_transaction
+            and not settings.ansi_quotes
+            and self.pins.own is None
         )
         self._ready()
 
@@ -322,19 +327,24 @@ class Session:
     async def _run(self, text: str) -> None:
         parts = statements_of(text, self.multi_statements)
         if len(parts) == 1:
-            await self.run(self.mesh.opened(parts[0]))
+            await self.run(self.read(parts[0]))
             return
         for number, part in enumerate(parts, 1):
             self.answers.begin_part(last=number == len(parts))
             self.text = part
             if not part.strip():
                 raise ParseError.near(";" + ";".join(parts[number:]))
-            await self.run(self.mesh.opened(part))
+            await self.run(self.read(part))
             if not self.answers.succeeded:
                 return
 
+    def read(self, text: str) -> str:
+        """A client's statement as everything behind this reads it: by the servers' default sql_mode."""
+        text = self.mesh.opened(text)
+        return without_ansi_quotes(text) if self.settings.ansi_quotes else text
+
     async def run(self, text: str, shape: Fingerprint | None = None) -> None:
-        """A statement whose executable comments have been opened. ``shape``: with which values; None: the text's."""
+        """A statement that has been `read`. ``shape``: with which values; None: the text's."""
         lost = self.pins.lost()
         if lost is not None:
             raise lost

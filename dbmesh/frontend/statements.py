@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dbmesh.errors import BackendError, NotSupported, ParseError, QueryInterrupted
 from dbmesh.frontend import shows, variables
-from dbmesh.frontend.asks import ask
+from dbmesh.frontend.asks import ask, prepared
 from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.tokens import TokenKind, tokens
@@ -57,8 +57,8 @@ async def _end(session: Session, text: str, end: Callable[[], Awaitable[None]]) 
     """COMMIT or ROLLBACK. The transaction that AND CHAIN begins has the level and access mode of the one before."""
     match = _END.match(text)
     if match is None:
-        rest = re.sub(r"\A\s*\w+(?:\s+WORK\b)?\s*", "", text, flags=re.IGNORECASE)
-        raise ParseError.near(rest)
+        await prepared(session, text)  # a server says what is wrong with it
+        raise NotSupported("this form of COMMIT or ROLLBACK", "write COMMIT [AND [NO] CHAIN] [[NO] RELEASE]")
     chain, release = match[2] and not match[1], match[4] and not match[3]
     if chain and release:
         raise ParseError.near(match[4])

@@ -38,8 +38,7 @@ _MUST_BE = {
     "completion_type": ("0", "no_chain", "default"),
     "sql_select_limit": ("default", "18446744073709551615"),
 }
-_MODES_REFUSED = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL",
-                  "PIPES_AS_CONCAT", "HIGH_NOT_PRECEDENCE", "IGNORE_SPACE")  # fmt: skip
+_MODES_REFUSED = ("NO_BACKSLASH_ESCAPES", "ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "HIGH_NOT_PRECEDENCE")
 _LITERAL = re.compile(
     r"""[+-]?[0-9]+(?:\.[0-9]*)?|'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|[A-Za-z_][\w$]*""", re.DOTALL
 )
@@ -98,6 +97,21 @@ class Settings:
         """Whether 0 in an AUTO_INCREMENT column asks for a number."""
         mode = dict(self.state.variables).get("sql_mode")
         return mode is None or "NO_AUTO_VALUE_ON_ZERO" not in mode.upper()
+
+    @property
+    def ansi_quotes(self) -> bool:
+        """Whether double quotes stand around names."""
+        return bool(self._modes & {"ANSI_QUOTES", "ANSI"})
+
+    @property
+    def pipes_as_concat(self) -> bool:
+        """Whether || joins strings."""
+        return bool(self._modes & {"PIPES_AS_CONCAT", "ANSI"})
+
+    @property
+    def _modes(self) -> frozenset[str]:
+        literal = next((value for name, value in self.state.variables if name == "sql_mode"), "")
+        return frozenset(mode.strip() for mode in literal.strip("'\"").upper().split(","))
 
     def carry(self, name: str, literal: str | None) -> Settings:
         """Have a variable on every backend; None: as the server has it. User variables begin with '@'."""
@@ -194,7 +208,7 @@ async def _evaluated(session: Session, text: str, words: Sequence[str] | None = 
     """The value as a literal; ``words`` (None: all, as ON, DEFAULT, a charset's name) stay as they are."""
     text = text.strip()
     if _LITERAL.fullmatch(text) and (words is None or not _WORD.match(text) or text.upper() in words):
-        return text
+        return _single_quoted(text)
     query = _query_alone(text)
     state = session.state
     if query is None:
@@ -207,6 +221,13 @@ async def _evaluated(session: Session, text: str, words: Sequence[str] | None = 
         raise BackendError(1242, "21000", "Subquery returns more than 1 row")
     literal = literal_of if words is None else typed_literal  # words are given for user variables only
     return literal(result.rows[0][0], result.columns[0]) if result.rows else "NULL"
+
+
+def _single_quoted(literal: str) -> str:
+    """A literal that stays the same when the session sets ANSI_QUOTES later."""
+    if literal[0] != '"':
+        return literal
+    return "'" + literal[1:-1].replace('""', '"').replace("'", "''") + "'"
 
 
 def _check_expression(text: str) -> None:
@@ -289,7 +310,7 @@ async def _connection_charset(session: Session, draft: Settings, name: str, lite
 
 async def _sql_mode(session: Session, draft: Settings, name: str, literal: str) -> Settings:
     refused = [mode for mode in _plain(literal).upper().split(",") if mode.strip() in _MODES_REFUSED]
-    if refused or literal[0] not in "'\"D" + "d":
+    if refused or literal[0].isdigit():
         raise NotSupported(
             f"sql_mode {', '.join(refused) or literal} changes how SQL is read", "leave it out of sql_mode"
         )

@@ -280,3 +280,41 @@ SET group_concat_max_len = 1e3;
 SET foreign_key_checks = 'off', unique_checks = OFF;
 SELECT @@foreign_key_checks, @@unique_checks;
 SELECT @@version_comment IS NULL, @@session.auto_increment_increment AS auto_increment_increment, @@character_set_client AS character_set_client, @@character_set_connection AS character_set_connection, @@character_set_results AS character_set_results, @@collation_connection AS collation_connection, @@init_connect AS init_connect, @@interactive_timeout AS interactive_timeout, @@lower_case_table_names AS lower_case_table_names, @@max_allowed_packet > 0 AS max_allowed_packet, @@net_write_timeout > 0 AS net_write_timeout, @@sql_mode AS sql_mode, @@system_time_zone IS NULL AS system_time_zone, @@time_zone AS time_zone, @@wait_timeout AS wait_timeout;
+-- scenario: double quotes around names
+SELECT "a";
+SET sql_mode = 'ANSI_QUOTES,STRICT_TRANS_TABLES';
+SELECT @@sql_mode;
+SELECT "id", "item"."name", 'a "quoted" text', "id" + 1, UPPER("name") FROM "item" WHERE "id" = 7;
+SELECT "id" AS "number", "grp" "g" FROM "item" WHERE "grp" = 2 ORDER BY "number";
+SELECT SQL_NO_CACHE "id", COUNT("id") FROM item GROUP BY "id" ORDER BY "id" LIMIT 3;
+SELECT DISTINCT "grp" FROM item ORDER BY "grp";
+SELECT "a";
+SELECT 'it''s', 'a\'b', 'x"y';
+INSERT INTO "diary" ("line") VALUES ('"ansi"');
+UPDATE "diary" SET "line" = 'b"' WHERE "line" = '"ansi"';
+SELECT "line" FROM "diary" WHERE "line" LIKE '%"%';
+SET @"v" = 'text';
+SELECT @"v", @v;
+SHOW COLUMNS FROM "region";
+-- refused: names with quotes in them
+SELECT 1 AS "a""b";
+SET sql_mode = '';
+SELECT "a", 'b';
+SET @q = "it's ""so""";
+SET sql_mode = ANSI_QUOTES;
+SELECT @q;
+SET sql_mode = DEFAULT;
+-- scenario: pipes that join
+SET sql_mode = 'PIPES_AS_CONCAT';
+SELECT 'a' || 'b', 1 || 2 || 3;
+SELECT name || '-' || id FROM region WHERE id = 2;
+SELECT 'x' || name FROM region ORDER BY 1;
+UPDATE diary SET line = line || '!' WHERE id = 1;
+-- refused: || over several data nodes
+SELECT name || '!' FROM item ORDER BY 1;
+SET sql_mode = 'ANSI';
+SELECT "id" || 'x' FROM region ORDER BY "id";
+SET sql_mode = 'IGNORE_SPACE';
+SELECT COUNT (*), MAX (id), NOW () IS NULL FROM item;
+SELECT DATABASE (), LAST_INSERT_ID () FROM region WHERE id = 1;
+SET sql_mode = DEFAULT;
