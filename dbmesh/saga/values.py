@@ -222,3 +222,23 @@ def guard(column: str, value: Value) -> str | None:
     if base in ("json", "hex", "plain", "set", "enum") or (value.text is not None and len(value.text) > 64):
         return f"{column} IS NULL" if value.text is None else None
     return f"{column}<=>{literal(value)}"
+
+
+def exactly(column: str, value: Value) -> str:
+    """``column`` holds exactly the value, in the compensator's session. ``column``: quoted."""
+    base, _, charset = value.kind.partition(":")
+    expression = capture(value.kind, column)[0]
+    text = value.text
+    if text is None:
+        return f"{column} IS NULL"
+    if base in ("text", "json"):
+        return f"{expression} <=> '{text.encode('utf-8').hex().upper()}'"
+    if base in ("chars", "hex"):
+        return f"{expression} <=> '{text}'"
+    if base == "ts":
+        return f"{expression} <=> {_seconds(text)}"
+    if base == "enum":
+        return f"{expression} <=> {text.partition(':')[0]}"
+    if base in ("time", "plain"):
+        return f"{expression} <=> '{text}'"
+    return f"{expression} <=> {_plain_literal(base, charset, text)}"

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 import yaml
 
@@ -120,8 +121,19 @@ async def test_reverse_sql_can_be_run_by_hand(world: World, tmp_path: Path) -> N
     assert code == 0
     assert "UPDATE `tx_0`.`account` SET `balance`=100.00, `note`='a' WHERE `id` = 1 AND `balance`<=>0.00" in out
     statements = [line.rstrip(";") for line in out.splitlines() if not line.startswith("--")]
+    left = world.dump()
+    for foreign in ("UPDATE account SET balance = 1 WHERE id = 1", "INSERT INTO account VALUES (2, 1, 'x')"):
+        world.script(foreign)
+        with pytest.raises(pymysql.MySQLError) as error:
+            world.script(*statements)
+        assert error.value.args[0] == 1242
+        world.script("UPDATE account SET balance = 0 WHERE id = 1", "DELETE FROM account WHERE id = 2")
+        assert world.dump() == left
     world.script(*statements)
     assert world.dump() == before
+    with pytest.raises(pymysql.MySQLError) as error:
+        world.script(*statements)  # a second time
+    assert error.value.args[0] == 1242
     await saga.rollback()
     assert world.dump() == before
     world.clean()

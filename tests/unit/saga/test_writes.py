@@ -166,11 +166,13 @@ def test_the_reverse_script_is_commented_and_ends_the_branch() -> None:
     numbers = Numbers(0, 3, 1, original="UPDATE account\n SET balance = 0")
     undo = undo_records(record, "shop", [row("6", "1")], [row("6", "2")], numbers)
     lines = reverse_script("dm-1", "ds_1", "shop", undo, "`_dbmesh`.`branch`", "`_dbmesh`.`row_lock`")
-    assert lines[3:7] == [
-        "BEGIN;",
+    assert lines[5] == "BEGIN;"
+    assert lines[9:12] == [
         "-- dm-1  ds_1  seq 1  U  shop.account_1  `id` = 6  from: UPDATE account SET balance = 0",
         "-- guard: the row must be {balance: 2, changed: '2026-01-01 00:00:00'}",
-        f"{undo[0].reverse_sql};",
+        "SET @guard = (SELECT COUNT(*) = 1 FROM `shop`.`account_1` WHERE `id` = 6 AND `balance` <=> 2"
+        " AND UNIX_TIMESTAMP(`changed`) <=> 1767225600 FOR UPDATE);",
     ]
+    assert lines[13] == f"{undo[0].reverse_sql};"
     assert lines[-1] == "COMMIT;"
     assert sum("SET state='COMPENSATED'" in line for line in lines) == 1
