@@ -180,10 +180,13 @@ class ClientConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(LINGER, transport.abort)
         transport.close()
 
-    def dismiss(self, error: MeshError) -> None:
-        """End the connection for a reason, which the client is told unless it is in the middle of an answer."""
+    def dismiss(self, error: MeshError, sequence: int = 0) -> None:
+        """End the connection for a reason, which the client is told unless it is in the middle of an answer.
+
+        ``sequence``: the packet's id where no command is being answered; 0 for what no command has asked for.
+        """
         if not self._busy:
-            self._sequence = 0  # of no command: this is what servers do
+            self._sequence = sequence
         elif self._relayed or self._sequence != self.first_sequence:
             self.close()
             return

@@ -11,14 +11,17 @@ import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dbmesh.errors import MeshError
 from dbmesh.frontend.change_user import ChangeUser
+from dbmesh.frontend.compressed import CompressedTransport
 from dbmesh.frontend.connection import ClientConnection
 from dbmesh.frontend.door import ClientLogin, ClientTls, Door, InsecureTransport, LoginDenied
 from dbmesh.frontend.tls import TlsEndpoint
 from dbmesh.protocol.auth import RsaKey, new_salt
+from dbmesh.protocol.compression import Zlib, Zstd
 from dbmesh.protocol.constants import Capability, Collation
 from dbmesh.protocol.failures import BadHandshake, PacketsOutOfOrder
 from dbmesh.protocol.framing import frame, frames
@@ -37,6 +40,7 @@ OFFERED = (
     | Capability.FOUND_ROWS
     | Capability.LONG_FLAG
     | Capability.CONNECT_WITH_DB
+    | Capability.COMPRESS
     | Capability.PROTOCOL_41
     | Capability.TRANSACTIONS
     | Capability.SECURE_CONNECTION
@@ -47,6 +51,7 @@ OFFERED = (
     | Capability.PLUGIN_AUTH_LENENC
     | Capability.SESSION_TRACK
     | Capability.DEPRECATE_EOF
+    | Capability.ZSTD
 )
 
 _log = logging.getLogger(__name__)
@@ -203,15 +208,27 @@ class Login(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_at(when, transport.abort)
 
     def _hand_over(self, login: ClientLogin, replies: list[bytes]) -> None:
-        connection = ClientConnection(login, self._transport, self._limits.max_packet, self._on_closed)
+        transport, compressed = self._transport, self._compressed(login)
+        connection = ClientConnection(login, compressed or transport, self._limits.max_packet, self._on_closed)
         session = self._door.open_session(connection)
         info = b"" if self._endpoint is None or self._tls is None else self._proof(self._endpoint)
-        self._send(*replies, ok_packet(info=info))
+        self._send(*replies, ok_packet(info=info))  # the last that is not compressed
         self._timer.cancel()
         connection.change_user = ChangeUser(self._door, connection, self._login).begin
-        self._transport.set_protocol(connection)
+        if compressed is not None:
+            compressed.on_failure = partial(connection.dismiss, sequence=1)
+            compressed.set_protocol(connection)
+        transport.set_protocol(compressed or connection)
         self._end(connection)
         connection.begin(session)
+
+    def _compressed(self, login: ClientLogin) -> CompressedTransport | None:
+        """For a client that wants it; one that wants both gets zlib, as from a server."""
+        if login.flags & Capability.COMPRESS:
+            return CompressedTransport(self._transport, Zlib())
+        if login.flags & Capability.ZSTD and self._login.response is not None:
+            return CompressedTransport(self._transport, Zstd(self._login.response.zstd_level))
+        return None
 
     def _proof(self, endpoint: TlsEndpoint) -> bytes:
         return self._login.certificate_proof(endpoint.fingerprint)

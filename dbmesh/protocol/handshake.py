@@ -119,6 +119,8 @@ def _parse_response41(payload: bytes) -> HandshakeResponse:
     level = DEFAULT_ZSTD_LEVEL
     if capabilities & Capability.ZSTD and pos < len(payload):
         level = payload[pos]
+        if not 1 <= level <= MAX_ZSTD_LEVEL:
+            raise BadHandshake()
     max_packet = int.from_bytes(payload[4:8], "little")
     return HandshakeResponse(
         capabilities, max_packet, payload[8], user.decode("utf-8"), auth, database, plugin, attributes, level

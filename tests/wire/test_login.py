@@ -107,7 +107,7 @@ def test_the_database_asked_for_at_login(live: Live) -> None:
 
 
 def test_capabilities_beyond_those_offered_have_no_effect(live: Live) -> None:
-    flags = CAPABILITIES | Capability.MULTI_STATEMENTS | Capability.SESSION_TRACK | Capability.COMPRESS
+    flags = CAPABILITIES | Capability.MULTI_STATEMENTS | Capability.ODBC | Capability.NO_SCHEMA
     with RawClient(live.port) as client:
         client.send(client.login_packet(flags=flags))
         assert client.packet() == (2, b"\x00\x00\x00\x02\x00\x00\x00")
