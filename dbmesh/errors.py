@@ -9,10 +9,14 @@ from typing import ClassVar
 
 
 class MeshError(Exception):
-    """An error that ends a statement; the client gets it as an ERR packet and its connection lives on."""
+    """An error that ends a statement; the client gets it as an ERR packet and its connection lives on.
+
+    ``on_mysql``: the message in MySQL's words, where MariaDB has others.
+    """
 
     errno: int = 1105
     sqlstate: str = "HY000"
+    on_mysql: str | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -40,10 +44,22 @@ class ParseError(MeshError):
     @classmethod
     def near(cls, rest: str, line: int = 1) -> ParseError:
         """In the servers' words. ``rest``: the text from the first wrong word on; ``line``: of that word."""
-        return cls(
-            "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
-            f"for the right syntax to use near '{rest[:80]}' at line {line}"
-        )
+        head = "You have an error in your SQL syntax; check the manual that corresponds to your"
+        tail = f"server version for the right syntax to use near '{rest[:80]}' at line {line}"
+        error = cls(f"{head} MariaDB {tail}")
+        error.on_mysql = f"{head} MySQL {tail}"
+        return error
+
+
+class ReadOnlyTransaction(MeshError):
+    """ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION."""
+
+    errno = 1792
+    sqlstate = "25006"
+    on_mysql = "Cannot execute statement in a READ ONLY transaction."
+
+    def __init__(self) -> None:
+        super().__init__("Cannot execute statement in a READ ONLY transaction")
 
 
 class SessionKilled(MeshError):

@@ -7,6 +7,7 @@ import pytest
 from dbmesh.sandbox import ensure_server
 
 MYSQL = ensure_server().is_mysql
+DEFAULT_COLLATION = "utf8mb4_0900_ai_ci" if MYSQL else "utf8mb4_general_ci"
 
 
 def mariadb_only(why: str) -> pytest.MarkDecorator:

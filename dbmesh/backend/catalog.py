@@ -73,6 +73,7 @@ class ServerCatalog:
         self._tables: dict[tuple[str, str], asyncio.Future[Table]] = {}
         self._collations: dict[str, dict[int, Collation]] = {}
         self._pads: dict[tuple[str, str], bytes] = {}
+        self._mysql: dict[str, bool] = {}
         self._system: dict[tuple[str, str], SystemTable] = {}
 
     async def table(self, data_source: str, actual_table: str) -> Table | None:
@@ -107,6 +108,13 @@ class ServerCatalog:
                 collations = await _asked_collations(connection, sql, collations, {c.name: c for c in known.values()})
             described = map(described_column, columns, collations)
             return tuple([await self._padded(connection, column) for column in described])
+
+    async def is_mysql(self, data_source: str) -> bool:
+        """Whether its server is MySQL's own, not MariaDB."""
+        if data_source not in self._mysql:
+            async with self._borrowed(data_source, DEFAULT_STATE) as connection:
+                self._mysql[data_source] = "MariaDB" not in connection.server_version
+        return self._mysql[data_source]
 
     async def check(self, data_source: str, sql: str, state: SessionState) -> None:
         """PREPARE it: the server reads it and finds its names, and runs nothing."""
@@ -202,6 +210,10 @@ class SessionCatalog:
         """As `ServerCatalog.describe`, in the session's state."""
         self.described = True
         return await self._catalog.describe(data_source, sql, self._state)
+
+    async def is_mysql(self, data_source: str) -> bool:
+        """As `ServerCatalog.is_mysql`."""
+        return await self._catalog.is_mysql(data_source)
 
     async def check(self, data_source: str, sql: str) -> None:
         """As `ServerCatalog.check`, in the session's state."""

@@ -6,6 +6,7 @@ from collections.abc import Set
 
 from dbmesh.backend.catalog import ServerCatalog
 from dbmesh.backend.cluster import Cluster
+from dbmesh.backend.flavours import mixture
 from dbmesh.errors import MeshError, UnknownTable
 from dbmesh.route.keys import check_key_column
 from dbmesh.rules.model import MeshRules, ShardedTable, TableRule
@@ -19,6 +20,8 @@ async def live_mistakes(rules: MeshRules) -> list[str]:
         failures = await cluster.warm_up()
         found = [f"data source {name}: {error.message}" for name, error in failures.items()]
         catalog = ServerCatalog(cluster, rules)
+        mixed = await mixture(catalog, [name for name in rules.data_sources if name not in failures])
+        found += [mixed] if mixed else []
         for database in rules.databases.values():
             for name, rule in sorted(database.tables.items()):
                 found += await _table_mistakes(f"{database.name}.{name}", rule, catalog, failures.keys())

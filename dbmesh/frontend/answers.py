@@ -87,6 +87,8 @@ class Answers:
         """An ERR packet, which ends the command."""
         self.complete = True
         self.succeeded = False
+        if error.on_mysql is not None and self._session.mesh.is_mysql:
+            error.message = error.on_mysql
         self._session.diagnostics.remember_error(error)
         self._session.client.send(error_packet(error))
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from dbmesh import __version__
+from dbmesh.backend.flavours import mixture
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.engine.generation import Generation
@@ -61,7 +62,8 @@ class Mesh:
         self.proxy = Proxy(rules)
         self.sagas = Sagas(self.proxy)
         self.keys = Keys(self.proxy.worker_id)
-        self.server_version = rules.server_version or ""
+        self.server_version = rules.server_version or ""  # what clients are told
+        self._servers = FALLBACK_VERSION  # what the servers say of themselves
         self.started = time.time()
         self.queries = 0
         self.default_collations: dict[str, str] = {}  # by character set, as the servers have said
@@ -75,10 +77,17 @@ class Mesh:
         failures = await self.generation.cluster.warm_up()
         for name, error in failures.items():
             _log.warning("data source %s: %s", name, error.message)
-        if not self.server_version:
-            self.server_version = await self._servers_version()
+        if mixed := await mixture(self.generation.catalog, [n for n in self.rules.data_sources if n not in failures]):
+            _log.warning("%s", mixed)
+        self._servers = await self._servers_version()
+        self.server_version = self.server_version or self._servers
         await self.proxy.start()
         await self._lease_worker()
+
+    @property
+    def is_mysql(self) -> bool:
+        """Whether the servers are MySQL's own, not MariaDB's."""
+        return "MariaDB" not in self._servers
 
     async def _servers_version(self) -> str:
         """What the first server that answers calls itself: drivers choose their behaviour by it."""
@@ -200,7 +209,7 @@ class Mesh:
         collation = COLLATIONS.get(login.collation, "utf8mb4_general_ci")
         charset = charset_of(collation)
         python_codec(charset)
-        if collation == "utf8mb4_0900_ai_ci" and "MariaDB" in self.server_version:
+        if collation == "utf8mb4_0900_ai_ci" and not self.is_mysql:
             collation = "utf8mb4_general_ci"  # MySQL 8's default, which MariaDB takes for its own
         session = Session(self, connection, user, DEFAULT_STATE.with_charsets(charset, collation, charset))
         if login.database:
@@ -231,9 +240,9 @@ class Mesh:
 
     def opened(self, text: str) -> str:
         """The text with the executable comments opened that the servers would run."""
-        match = _VERSION.search(self.server_version)
+        match = _VERSION.search(self._servers)
         major, minor, patch = map(int, match.groups()) if match else (8, 0, 0)
-        return open_comments(text, major * 10000 + minor * 100 + patch, "MariaDB" in self.server_version)
+        return open_comments(text, major * 10000 + minor * 100 + patch, not self.is_mysql)
 
     def log_state(self) -> None:
         """COM_DEBUG: what a server would write into its error log."""

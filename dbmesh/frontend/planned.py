@@ -86,10 +86,17 @@ async def run(session: Session, text: str, shape: Fingerprint | None = None) -> 
         session.answers.end_of_rows(outcome)
     else:
         session.answers.ok(outcome)
-    if not plan.tables and outcome.rows is not None and not outcome.errno and not outcome.warnings:
-        session.diagnostics.warnings = warned  # only what uses tables, or warns, starts the list anew
+    if _keeps_warnings(session, plan, outcome):
+        session.diagnostics.warnings = warned
     if bound.given_ids or outcome.given_ids:  # the OK packet tells them, LAST_INSERT_ID() does not
         session.diagnostics.last_insert_id = before
+
+
+def _keeps_warnings(session: Session, plan: Plan, outcome: Outcome) -> bool:
+    """On MariaDB only what uses tables, or warns, starts the list anew; on MySQL every statement does."""
+    if session.mesh.is_mysql or plan.tables or outcome.rows is None:
+        return False
+    return not outcome.errno and not outcome.warnings
 
 
 async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:

@@ -23,13 +23,13 @@ from dbmesh.engine.caller import Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import (
     AccessDenied,
-    BackendError,
     BackendLost,
     MeshError,
     NoSavepoint,
     NotSupported,
     ParseError,
     QueryInterrupted,
+    ReadOnlyTransaction,
     SessionKilled,
     UnknownCommand,
     UnknownDatabase,
@@ -428,7 +428,7 @@ class Session:
     def use_up_next_transaction(self, writes: bool) -> None:
         """An autocommit statement is the transaction that SET TRANSACTION spoke of; its level makes no difference."""
         if writes and ("transaction_read_only", "1") in self.settings.next_transaction:
-            raise BackendError(1792, "25006", "Cannot execute statement in a READ ONLY transaction")
+            raise ReadOnlyTransaction()
         self.settings = replace(self.settings, next_transaction=())
 
     async def commit(self) -> None:
@@ -542,11 +542,11 @@ class Session:
 
     @property
     def isolation_variable(self) -> str:
-        return "tx_isolation" if "MariaDB" in self.mesh.server_version else "transaction_isolation"
+        return "transaction_isolation" if self.mesh.is_mysql else "tx_isolation"
 
     @property
     def read_only_variable(self) -> str:
-        return "tx_read_only" if "MariaDB" in self.mesh.server_version else "transaction_read_only"
+        return "transaction_read_only" if self.mesh.is_mysql else "tx_read_only"
 
     async def savepoint(self, name: str) -> None:
         """SAVEPOINT; outside a transaction it does nothing, as in MySQL's autocommit mode."""

@@ -56,7 +56,7 @@ async def tables(session: Session, database: str, full: bool) -> Result:
 
 
 async def table_status(session: Session, database: str, full: bool) -> Result:
-    columns = _STATUS_MARIADB if "MariaDB" in session.mesh.server_version else _STATUS
+    columns = _STATUS if session.mesh.is_mysql else _STATUS_MARIADB
     return await _rows(session, f"SELECT {_items(columns)} {_of('TABLES', 'TABLE_SCHEMA', database)}")
 
 

@@ -318,7 +318,9 @@ async def _sql_mode(session: Session, draft: Settings, name: str, literal: str) 
 
 
 async def _isolation(session: Session, draft: Settings, name: str, literal: str) -> Settings:
-    actual = session.isolation_variable if "isolation" in name else session.read_only_variable
+    actual = name  # which MySQL has under one name only: its error for the other is the client's
+    if not session.mesh.is_mysql:
+        actual = session.isolation_variable if "isolation" in name else session.read_only_variable
     return await _tried(session, draft.carry(actual, None if _plain(literal) == "default" else literal))
 
 

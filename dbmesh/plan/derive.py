@@ -56,6 +56,11 @@ class Types:
         for at, expression in enumerate(wanted):
             self._known[expression] = None if columns is None else columns[at]
 
+    async def on_mysql(self) -> bool:
+        """Whether MySQL's own servers answer, not MariaDB's."""
+        where = place_on(self._route, 0)
+        return where is not None and await self._scope.catalog.is_mysql(where.data_source)
+
     def of(self, expression: Pieces) -> Column | None:
         return self._known[expression]
 

@@ -18,6 +18,8 @@ from dbmesh.sql.layout import Span
 from dbmesh.sql.statement import span_of
 
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
+_CALCULATING = frozenset({"+", "-", "*", "/", "%", "DIV", "MOD", "ROUND", "TRUNCATE", "FLOOR", "CEIL", "CEILING",
+                          "FORMAT", "ABS", "<", ">", "=", "<=", ">=", "<>", "!=", "<=>", "BETWEEN", "IN"})  # fmt: skip
 _NOT_TAKEN = frozenset({"enum", "set", "bit", "json", "geometry", "year"})
 
 
@@ -33,17 +35,22 @@ class Evaluator:
     types: Types
     partials: Partials
     groups: dict[tuple[str, ...], tuple[Pieces, At]]
-    _inputs: dict[At, tuple[int, Column | None]] = field(default_factory=dict)
+    # (where, whether the DOUBLE there becomes a FLOAT again) → number and what it is
+    _inputs: dict[tuple[At, bool], tuple[int, Column | None]] = field(default_factory=dict)
     _rounded: bool = False  # an input has more digits than its type shows
-    _floats: set[At] = field(default_factory=set)  # inputs that are the DOUBLE of a FLOAT
+    _text: bool = False  # the item is a text …
+    _calculates: bool = False  # … and more is done with numbers than to write them
 
     async def value(self, item: Item) -> tuple[Template, Column | None]:
         """A select item over aggregates, and what the servers say it is."""
-        self._rounded = False
-        template = await self.template(item.span, item.node, False)
         pieces = self.outline.pieces(item.span)
         await self.types.ask([pieces])
         column = self.types.of(pieces)
+        self._rounded, self._text = False, column is not None and column.type in _TEXTS
+        tokens = self.outline.tokens[item.span.first : item.span.last]
+        self._calculates = any(token.upper in _CALCULATING for token in tokens)
+        template = await self.template(item.span, item.node, False)
+        self._text = False
         if column is None:
             return template, None
         if not self._rounded:
@@ -70,10 +77,11 @@ class Evaluator:
         """For the merge; when all derived columns are known."""
         return tuple(self._input(at, column) for at, (_, column) in self._inputs.items())
 
-    def _input(self, at: At, column: Column | None) -> Input:
+    def _input(self, place: tuple[At, bool], column: Column | None) -> Input:
+        at, is_float = place
         text = column is not None and column.type in _TEXTS
         charset, collation = (column.charset, column.collation) if column is not None and text else (None, None)
-        return Input(self.derived.number(at), charset, collation, at in self._floats)
+        return Input(self.derived.number(at), charset, collation, is_float)
 
     async def _aggregate(self, call: AggregateCall) -> Edit:
         start, end = self.outline.start(call.span.first), self.outline.end(call.span.last)
@@ -81,13 +89,26 @@ class Evaluator:
         if call.name == "SUM" and await self.partials.hidden_digits(call):
             return Edit(start, end, (self._name(await self.partials.whole_sum(call), None),))
         if call.name == "AVG":
-            total, count = await self.partials.halves(call)
-            return Edit(start, end, (f"({self._name(total, None)} / {self._name(count, None)})",))
+            return Edit(start, end, (await self._average(call),))
         partial = await self.partials.of(call)
         at, column = self.partials.evaluable(partial, call)
-        if partial.type is not None and partial.type.type == "float":
-            self._float(at, partial.type)
-        return Edit(start, end, (self._name(at, column),))
+        is_float = partial.type is not None and partial.type.type == "float"
+        if is_float:
+            _check_scale(partial.type)
+            if self._text and await self.types.on_mysql():
+                is_float = False  # MySQL writes the extreme of FLOATs as a DOUBLE
+        return Edit(start, end, (self._name(at, column, is_float),))
+
+    async def _average(self, call: AggregateCall) -> str:
+        total, count = (self._name(at, None) for at in await self.partials.halves(call))
+        quotient = f"({total} / {count})"
+        if not await self.types.on_mysql() or await self.partials.hidden_digits(call):
+            return quotient
+        digits = await self.partials.average_digits(call)
+        if digits is None or (self._text and not self._calculates):
+            return quotient
+        self._rounded = True
+        return f"TRUNCATE(CAST({total} AS DECIMAL(65,{digits})) / {count}, {digits})"
 
     async def _column(self, column: exp.Column, aliases: bool) -> Pieces:
         words = self.words(column)
@@ -118,19 +139,13 @@ class Evaluator:
             raise NotSupported(
                 f"a value of type {kind.upper()} in an expression over aggregates, over several data nodes"
             )
-        if kind == "float":
-            at = self.derived.add(("(", *pieces, ")+0e0"))
-            self._float(at, column)
-            column = None
-        return self._name(at, column)
+        if kind != "float":
+            return self._name(at, column)
+        _check_scale(column)
+        return self._name(self.derived.add(("(", *pieces, ")+0e0")), None, True)
 
-    def _float(self, at: At, column: Column | None) -> None:
-        if column is not None and column.scale is not None:
-            raise NotSupported("a FLOAT with a scale in an expression over aggregates, over several data nodes")
-        self._floats.add(at)
-
-    def _name(self, at: At, column: Column | None) -> str:
-        number, _ = self._inputs.setdefault(at, (len(self._inputs), column))
+    def _name(self, at: At, column: Column | None, is_float: bool = False) -> str:
+        number, _ = self._inputs.setdefault((at, is_float), (len(self._inputs), column))
         return f"dm.a{number}"
 
     def _place(self, column: exp.Column) -> tuple[int, int]:
@@ -149,3 +164,8 @@ class Evaluator:
     def words(self, column: exp.Column) -> tuple[str, ...]:
         """A column's name, to be told from others."""
         return self.outline.words(self._span(*self._place(column)))
+
+
+def _check_scale(column: Column | None) -> None:
+    if column is not None and column.scale is not None:
+        raise NotSupported("a FLOAT with a scale in an expression over aggregates, over several data nodes")

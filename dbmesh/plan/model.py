@@ -163,6 +163,9 @@ class Catalog(Protocol):
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         """Types and collations of the items of a SELECT; None offline."""
 
+    async def is_mysql(self, data_source: str) -> bool:
+        """Whether its server is MySQL's own, not MariaDB; False offline."""
+
     async def check(self, data_source: str, sql: str) -> None:
         """Have a server read a statement without running it. Raises its error; offline nothing."""
 

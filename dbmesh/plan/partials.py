@@ -14,6 +14,8 @@ from dbmesh.schema import Column
 _WORD = 9  # digits that the servers calculate with at a time: no quotient that shows so many or less hides more
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"})
 
+_MOST_DIGITS, _MOST_SCALE = 65, 30  # of a DECIMAL
+
 
 @dataclass(frozen=True, slots=True)
 class Partial:
@@ -88,6 +90,25 @@ class Partials:
                 "round the quotient: ROUND(a / b, 9), or calculate with DOUBLE: a / (b + 0e0)",
             )
         return True
+
+    async def average_digits(self, call: AggregateCall) -> int | None:
+        """The digits behind the point with which MySQL calculates on from an AVG; None where it is a DOUBLE.
+
+        More than it shows: whole words of nine digits (my_decimal_div). MariaDB calculates with what it shows.
+        """
+        argument = self._outline.pieces(call.arguments)
+        average: Pieces = ("AVG(", *argument, ")")
+        total: Pieces = ("SUM(", *argument, ")")
+        await self._types.ask([average, total])
+        shown, sum_type = self._types.of(average), self._types.of(total)
+        if shown is None or sum_type is None or shown.type != "decimal":
+            return None
+        scale, more = sum_type.scale or 0, (shown.scale or 0) - (sum_type.scale or 0)
+        stored = _words(scale)
+        digits = _words(stored + max(0, more - (stored - scale)))
+        if (sum_type.precision or 0) - scale + digits + more > _MOST_DIGITS or digits > _MOST_SCALE:
+            raise NotSupported("the average of numbers with so many digits in an expression over several data nodes")
+        return digits
 
     async def whole_sum(self, call: AggregateCall) -> At:
         """The SUM with all its digits, merged on its own."""
@@ -177,3 +198,8 @@ class Partials:
         if self.distinct is not None and words(self.distinct.arguments) != words(call.arguments):
             raise NotSupported("aggregates with DISTINCT of different things over several data nodes")
         self.distinct = call
+
+
+def _words(digits: int) -> int:
+    """Rounded up to what a DECIMAL's words of nine digits hold."""
+    return -(-digits // 9) * 9

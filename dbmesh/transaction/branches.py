@@ -22,6 +22,17 @@ from dbmesh.transaction.tables import Place
 
 _DUPLICATE = 1062
 _PATIENCE = 1.0  # seconds that a gate or a tombstone waits before whoever blocks it is killed
+# Whoever has a lock that connection {} waits for, and is of the mesh's own account.
+_BLOCKERS_MARIADB = (
+    "SELECT DISTINCT w.blocking_pid FROM sys.innodb_lock_waits w JOIN information_schema.PROCESSLIST p"
+    " ON p.ID = w.blocking_pid WHERE w.waiting_pid = {} AND p.USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
+)
+_BLOCKERS_MYSQL = (
+    "SELECT DISTINCT b.PROCESSLIST_ID FROM performance_schema.data_lock_waits w"
+    " JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID"
+    " JOIN performance_schema.threads b ON b.THREAD_ID = w.BLOCKING_THREAD_ID"
+    " WHERE r.PROCESSLIST_ID = {} AND b.PROCESSLIST_USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
+)
 UNDO_COLUMNS = "seq, bseq, stmt_no, op, db, tbl, pk, before_img, after_img, touched, reverse_sql, orig_sql, crc"
 
 
@@ -101,11 +112,8 @@ class Shards:
     async def _kill_blockers(self, data_source: str, waiting: Link) -> None:
         """Ask the server who blocks: a stored connection id could by now be an innocent's."""
         async with self.links.link(data_source) as link:
-            answer = await link.execute(
-                "SELECT DISTINCT w.blocking_pid FROM sys.innodb_lock_waits w JOIN information_schema.PROCESSLIST p"
-                f" ON p.ID = w.blocking_pid WHERE w.waiting_pid = {waiting.thread_id}"
-                " AND p.USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
-            )
+            blockers = _BLOCKERS_MARIADB if "MariaDB" in link.server_version else _BLOCKERS_MYSQL
+            answer = await link.execute(blockers.format(waiting.thread_id))
             for row in answer.rows:
                 await link.execute(f"KILL {int(row[0] or 0)}")
 

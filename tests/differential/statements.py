@@ -6,6 +6,7 @@
 ``-- refused: why``  the mesh answers with error 1235
 ``-- differs: why``   the answer is another one, and meant to be
 ``-- wording: why``   an error's number is the same, its text another one
+``-- refused on mysql: why``  a remark for servers of MySQL only; likewise ``on mariadb``
 ``-- scenario: what``  statements up to the next such line belong together and run in their order
 """
 
@@ -15,8 +16,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.flavour import MYSQL
+
 _FOLDER = Path(__file__).parent / "statements"
-_REMARK = re.compile(r"-- (by|fold|from|refused|differs|wording|scenario): (.*)")
+_REMARK = re.compile(r"-- (by|fold|from|refused|differs|wording|scenario)(?: on (mysql|mariadb))?: (.*)")
+_SERVERS = "mysql" if MYSQL else "mariadb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,9 @@ def scenarios(name: str) -> list[tuple[str, list[Statement]]]:
     for number, line in enumerate((_FOLDER / f"{name}.sql").read_text("utf-8").splitlines(), 1):
         if not lines and (remark := _REMARK.fullmatch(line)):
             if remark[1] == "scenario":
-                found.append((remark[2], []))
-            else:
-                remarks[remark[1]] = remark[2]
+                found.append((remark[3], []))
+            elif remark[2] in (None, _SERVERS):
+                remarks[remark[1]] = remark[3]
         elif lines or (line and not line.startswith("--")):
             lines.append(line)
             if line.endswith(";"):

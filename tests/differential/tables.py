@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dbmesh.schema import Column
 from tests.differential import kinds
 from tests.differential.table import Table
-from tests.flavour import MYSQL
+from tests.flavour import DEFAULT_COLLATION, MYSQL
 
 DATABASE = "diff"
 SOURCES = 4
@@ -74,7 +74,7 @@ _BIN = "COLLATE utf8mb4_bin"
 # In the servers' own default collation: PAD SPACE on MariaDB, NO PAD on MySQL.
 _NAME = Column(
     "name", "varchar", "varchar(20)", nullable=False, length=20, charset="utf8mb4",
-    collation="utf8mb4_0900_ai_ci" if MYSQL else "utf8mb4_general_ci", pad=None if MYSQL else b"\0 ",
+    collation=DEFAULT_COLLATION, pad=None if MYSQL else b"\0 ",
 )  # fmt: skip
 
 

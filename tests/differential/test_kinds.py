@@ -12,6 +12,7 @@ from pymysql.connections import Connection
 
 from tests.differential.kinds import COLLATIONS, TYPES
 from tests.differential.outcome import Likeness, Outcome, difference, run
+from tests.flavour import DEFAULT_COLLATION, MYSQL
 
 _SORTED = (
     "SELECT id, {c} FROM {t} ORDER BY {c}, id",
@@ -39,6 +40,7 @@ _NAMES = [
     *((name, "kinds", f"c{n}") for n, name in enumerate(TYPES)),
     *((name, "words", f"c{n}") for n, name in enumerate(COLLATIONS)),
 ]
+_OUT_OF_SORT_MEMORY = 1038
 _STRINGS = frozenset((15, 249, 250, 251, 252, 253, 254))
 
 _EXPRESSIONS = ("HAVING", "MAX({c}) =", "CONCAT", "IFNULL")
@@ -49,7 +51,9 @@ REFUSED: dict[str, tuple[str, ...]] = {}
 # Only the type of the column is another: a literal cannot have the type of the aggregate.
 OTHER_TYPE = frozenset(
     ("TINYINT", "BOOL", "SMALLINT UNSIGNED", "MEDIUMINT", "DECIMAL(6,2) UNSIGNED", "TIMESTAMP(6) NULL", "TINYBLOB")
-)
+) | (frozenset({"TEXT", "LONGTEXT"}) if MYSQL else frozenset())
+# MySQL cannot sort weight strings this long in its sort buffer: error 1038.
+TOO_LONG: dict[str, tuple[str, ...]] = {"LONGTEXT": ("DISTINCT",)} if MYSQL else {}
 
 
 def _listed(name: str, form: str) -> bool:
@@ -71,7 +75,10 @@ def _spelling(outcome: Outcome, plain: Connection[Any], collation: str) -> Outco
                 continue
             charset = collation.split("_")[0]
             text = f"CONVERT(_utf8mb4 x'{value.hex()}' USING {charset}) COLLATE {collation}"
-            values.append(run(plain, f"SELECT HEX(WEIGHT_STRING({text} AS CHAR(80)))").rows[0][0])
+            padded = f"{text} AS CHAR(80)"
+            if MYSQL:  # which fills up with as many spaces as the text has fewer characters, whatever their weights
+                padded = text if "_0900_" in collation else f"RTRIM({text})"
+            values.append(run(plain, f"SELECT HEX(WEIGHT_STRING({padded}))").rows[0][0])
         rows.append(tuple(values))
     return Outcome(outcome.columns, tuple(rows), outcome.affected)
 
@@ -88,12 +95,14 @@ def test_by_a_column_of_each_type_and_collation(
 
 def _wrong(mesh: Connection[Any], plain: Connection[Any], name: str, form: str, sql: str) -> str | None:
     mine = run(mesh, sql)
+    if mine.errno == _OUT_OF_SORT_MEMORY and any(part in form for part in TOO_LONG.get(name, ())):
+        return None
     if mine.refused:
         return None if _listed(name, form) else f"{sql}: {mine.message}"
     theirs = run(plain, sql)
     found = difference(mine, theirs, Likeness(form in _SORTED))
     if found and form in _SPELLED and _is_text(name) and mine.columns == theirs.columns:
-        collation = name if name in COLLATIONS else "utf8mb4_general_ci"
+        collation = name if name in COLLATIONS else DEFAULT_COLLATION
         found = difference(_spelling(mine, plain, collation), _spelling(theirs, plain, collation), Likeness())
     if found and name in OTHER_TYPE and "IFNULL" in form and mine.rows == theirs.rows:
         return None

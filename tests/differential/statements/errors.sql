@@ -11,7 +11,7 @@ SELECT id FROM item LIMIT -1;
 SELECT id FROM item LIMIT 'x';
 SELECT id FROM nothing;
 SELECT id FROM nothing WHERE id = 1;
--- differs: MySQL's number for an unknown database; MariaDB says that the table does not exist
+-- differs on mariadb: MySQL's number for an unknown database; MariaDB says that the table does not exist
 SELECT id FROM nowhere.item;
 SELECT nothing FROM item;
 SELECT nothing FROM item WHERE id = 1;
@@ -90,6 +90,7 @@ SELECT id,, grp FROM item;
 SELECT FROM item;
 -- refused: a table reference with PARTITION
 SELECT id FROM item PARTITION (p0);
+-- refused on mysql: ORDER BY an expression over the alias of an aggregate; MariaDB has an error of its own
 SELECT id, SUM(price) m FROM item GROUP BY id ORDER BY m + 1;
 SELECT id FROM item LIMIT -1;
 SELECT id FROM item LIMIT '5';
