@@ -318,9 +318,9 @@ async def _sql_mode(session: Session, draft: Settings, name: str, literal: str) 
 
 
 async def _isolation(session: Session, draft: Settings, name: str, literal: str) -> Settings:
-    actual = name  # which MySQL has under one name only: its error for the other is the client's
-    if not session.mesh.is_mysql:
-        actual = session.isolation_variable if "isolation" in name else session.read_only_variable
+    actual = session.isolation_variable if "isolation" in name else session.read_only_variable
+    if session.mesh.is_mysql and name != actual:  # MariaDB's drivers may use both names, on MySQL one is gone
+        raise BackendError(1193, "HY000", f"Unknown system variable '{name}'")
     return await _tried(session, draft.carry(actual, None if _plain(literal) == "default" else literal))
 
 

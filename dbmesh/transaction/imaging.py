@@ -120,16 +120,17 @@ class Imager:
             raise TooManyRows(f"{MOST_ROWS} rows")
         if self.returning:
             done = await self.send("dml", f"{record.write.head}\nRETURNING {record.capture.select_list}")
-            answer: Result = done
+            warned, answer = await self._warnings(done), done
         else:
             given = given_keys(record)
             done = await self.send("dml", record.write.head)
+            warned = await self._warnings(done)
             answer = await self.send("image", await self._find_inserted(record, given, done))
         rows = [record.capture.read(row) for row in _bounded(answer.rows)]
         if len(rows) != len(record.write.insert_rows):
             raise _unexpected(record, len(record.write.insert_rows), len(rows))
         part = WriteResult(affected=len(rows), matched=len(rows), records=len(rows), warnings=done.warnings)
-        part.warning_rows = await self._warnings(done)
+        part.warning_rows = warned
         part.last_insert_id = _last_insert_id(record, rows) if self.returning else done.last_insert_id
         return rows, part
 

@@ -254,6 +254,7 @@ COMMIT AND NO CHAIN;
 INSERT INTO diary (line) VALUES ('now');
 COMMIT AND CHAIN RELEASE;
 COMMIT NO RELEASE;
+-- wording on mysql: it says where the text ends
 COMMIT AND;
 SELECT COUNT(*) FROM diary WHERE line = 'now';
 SET @@autocommit = 0;
