@@ -121,6 +121,9 @@ class KnownTables:
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         return None
 
+    async def is_mysql(self, data_source: str) -> bool:
+        return False
+
     async def check(self, data_source: str, sql: str) -> None:
         return None
 
@@ -133,6 +136,9 @@ class Offline:
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         return None
+
+    async def is_mysql(self, data_source: str) -> bool:
+        return False
 
     async def check(self, data_source: str, sql: str) -> None:
         return None

@@ -70,6 +70,9 @@ class Servers:
         items = next(layout for layout in select_layouts(found) if layout.depth == 0).items
         return tuple(self._column([token.name for token in found[item.first : item.last]]) for item in items)
 
+    async def is_mysql(self, data_source: str) -> bool:
+        return False
+
     async def check(self, data_source: str, sql: str) -> None:
         return None
 

@@ -35,6 +35,9 @@ class Integers:
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         return None
 
+    async def is_mysql(self, data_source: str) -> bool:
+        return False
+
     async def check(self, data_source: str, sql: str) -> None:
         return None
 
