@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pymysql.connections
 from pymysql.connections import Connection
 
+from dbmesh.protocol.constants import FieldType
 from dbmesh.route.keys import stored_value
 from dbmesh.rules.loader import load
 from dbmesh.rules.model import BroadcastTable, LogicalDatabase, ShardedTable, SingleTable
@@ -28,6 +30,7 @@ pools: {size: 6, wait_timeout: 5}
 transaction: {log: ds_0}
 """
 ACCOUNT = Account("app", "secret")
+pymysql.connections.TEXT_TYPES.add(FieldType.VECTOR)  # which PyMySQL takes for ASCII
 _RAW: dict[Any, Any] = {str: lambda value, _=None: f"'{value}'", int: lambda value, _=None: str(value)}
 
 
