@@ -7,7 +7,7 @@ or *read* (rows are collected, with back-pressure).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -27,7 +27,7 @@ from dbmesh.protocol.binary import RowCodec
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
 from dbmesh.protocol.failures import ProtocolError
-from dbmesh.protocol.framing import frame
+from dbmesh.protocol.framing import frame, frames
 from dbmesh.protocol.prepare_reader import PrepareReader
 from dbmesh.protocol.response import Err, error_packet, parse_err
 from dbmesh.protocol.result_reader import ResultReader
@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_reader",
         "_sink",
+        "_slow",
         "_transport",
         "_waiter",
         "_why",
@@ -147,6 +148,7 @@ class Connection(asyncio.Protocol):
         self._reader: ResultReader | PrepareReader | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
+        self._slow = False  # the server does not take what is sent to it
         self._failure: BackendLost | None = None
         self._why = ""
 
@@ -241,6 +243,44 @@ class Connection(asyncio.Protocol):
         await stream.started()
         stream.codec = RowCodec(stream.columns)
         return stream
+
+    async def load(self, sql: bytes, file: AsyncIterator[bytes]) -> Result:
+        """A LOAD DATA LOCAL; ``file`` is read when the server asks for it, and no faster than the server takes it.
+
+        Errors as `execute`, and what ``file`` raises; then the connection is lost.
+        """
+        stream = self._begin(sql)
+        reader = stream.reader
+        reader.file_offered = True
+        try:
+            while not reader.wants_file and not reader.set_ended:
+                await self._more(reader)
+            if reader.wants_file:
+                await self._send_file(reader, file)
+            return await self._whole(stream)
+        except BackendError:
+            raise
+        except BaseException:
+            self.abandon()
+            raise
+
+    async def _send_file(self, reader: ResultReader, file: AsyncIterator[bytes]) -> None:
+        sequence = reader.following
+        async for chunk in file:
+            if self._failure is not None:
+                raise self._failure
+            if reader.set_ended:  # an error that did not wait for the end of the file
+                self.poisoned = True
+                return
+            data, sequence = frames((chunk,), sequence)
+            self._transport.write(data)
+            while self._slow and self._failure is None and not reader.set_ended:
+                self._waiter = self._loop.create_future()
+                await self._waiter
+        if self._failure is not None:
+            raise self._failure
+        reader.expect(sequence + 1 & 0xFF)
+        self._transport.write(frame(b"", sequence))
 
     async def field_list(self, table: bytes, pattern: bytes) -> list[bytes]:
         """COM_FIELD_LIST: the payload of each column's definition with its default behind it. Errors as `execute`."""
@@ -434,7 +474,8 @@ class Connection(asyncio.Protocol):
             self._settle(reader)
         elif reader.buffered > HIGH_WATER:
             self.pause_reading()
-        if reader.set_ended or reader.columns is not None:
+        wants_file = isinstance(reader, ResultReader) and reader.wants_file
+        if reader.set_ended or reader.columns is not None or wants_file:
             self._wake()
 
     def _settle(self, reader: ResultReader | PrepareReader) -> None:
@@ -461,6 +502,13 @@ class Connection(asyncio.Protocol):
         self.on_lost(self)
 
     # -- back-pressure
+
+    def pause_writing(self) -> None:
+        self._slow = True
+
+    def resume_writing(self) -> None:
+        self._slow = False
+        self._wake()
 
     def pause_reading(self) -> None:
         if not self._paused and not self._transport.is_closing():

@@ -16,8 +16,8 @@ from dbmesh.backend.tls import TlsLogin
 from dbmesh.protocol.constants import Capability
 from dbmesh.rules.model import DataSource
 
-# What a relayed client must not be able to use past the router.
-_NEVER = Capability.MULTI_STATEMENTS | Capability.LOCAL_FILES
+# What a relayed client must not be able to use past the router. A local file is given by `Connection.load` only.
+_NEVER = Capability.MULTI_STATEMENTS
 
 # Seconds that a server waits for us to take more of a result: as long as a slow client, or the streams that are
 # merged before this one, may take. The servers' own default of 60 would break such results off.
@@ -32,6 +32,7 @@ class _Login(TlsLogin):
     """asyncmy's connection with the capabilities of the pool's key instead of all that the server offers."""
 
     _transport: Any
+    _client_flag: int
 
     def __init__(self, *, wanted: Capabilities, **options: Any) -> None:
         super().__init__(**options)
@@ -43,7 +44,7 @@ class _Login(TlsLogin):
             raise OSError("the server is too old: it does not know DEPRECATE_EOF")
         if not self.wanted.deprecate_eof:
             self.server_capabilities &= ~Capability.DEPRECATE_EOF
-        self._client_flag &= ~_NEVER
+        self._client_flag = self._client_flag & ~_NEVER | Capability.LOCAL_FILES
         self._mariadb_ext_caps = 0  # otherwise asyncmy asks for MariaDB's own extensions
 
     def take_transport(self) -> asyncio.Transport:

@@ -41,7 +41,7 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
             if bound.otherwise is None:
                 raise refused.refusal from None
             return await run(bound.otherwise(), generation, caller, transaction)
-    if len(bound.units) == 1 and bound.units[0].sentry is None:
+    if len(bound.units) == 1 and bound.units[0].sentry is None and bound.units[0].file is None:
         return await _single(bound, generation, caller, transaction)
     if transaction is not None:
         return await write(bound, transaction, caller, guard=True)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller, Outcome
+from dbmesh.engine.leavings import read_back
 from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
 from dbmesh.plan.model import Bound, RouteUnit
 from dbmesh.protocol import ColumnDefinition
@@ -52,7 +53,11 @@ async def write(
             if unit.sentry is not None:
                 await _stand_sentry(unit, unit.sentry, connection, caller)
                 continue
-            answer = await (_run(unit, connection, caller) if watched is None else watched.run(unit, connection))
+            answer = await (
+                _run(unit, connection, caller, bound.leaves) if watched is None else watched.run(unit, connection)
+            )
+            if bound.leaves:
+                await read_back(connection, bound.leaves, outcome if number == bound.leaving else Outcome())
             payloads += answer.payloads
             columns = answer.result.columns
             _take(answer, unit, number, bound, outcome)
@@ -80,8 +85,17 @@ async def _stand_sentry(unit: RouteUnit, refusal: NotSupported, connection: Conn
         raise refusal
 
 
-async def _run(unit: RouteUnit, connection: Connection, caller: Caller) -> Answer:
-    result = await connection.execute(caller.request(unit.sql))
+async def _run(unit: RouteUnit, connection: Connection, caller: Caller, leaves: Sequence[str]) -> Answer:
+    try:
+        if unit.file is None:
+            result = await connection.execute(caller.request(unit.sql))
+        else:
+            sql = unit.sql.encode(caller.encoding, "surrogateescape")
+            result = await connection.load(sql, unit.file.chunks())
+    except BackendError:
+        if leaves:
+            await read_back(connection, leaves, Outcome())  # for the connection's state to be known
+        raise
     return Answer(result, await connection.warnings() if result.warnings else [])
 
 

@@ -39,6 +39,7 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_arrival",
         "_busy",
         "_closed",
         "_conversation",
@@ -92,6 +93,7 @@ class ClientConnection(asyncio.Protocol):
         self._relayed = False
         self._source: Connection | None = None
         self._drain: asyncio.Future[None] | None = None
+        self._arrival: asyncio.Future[None] | None = None  # of more of a file that was asked for
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
 
     @property
@@ -161,6 +163,28 @@ class ClientConnection(asyncio.Protocol):
             await asyncio.shield(self._drain)
         if self._closed:
             raise ClientGone
+
+    def ask_for_file(self, name: bytes) -> None:
+        """LOCAL INFILE: have the client send a file; `file_packet` gives it."""
+        self.send(b"\xfb" + name)
+        self._framer.expected = self._sequence
+
+    async def file_packet(self) -> bytes:
+        """The next packet of the file that was asked for, empty at its end. Raises ClientGone."""
+        while not self._closed:
+            try:
+                payload = self._framer.next()
+            except ProtocolError as error:
+                self.send(error_packet(error))
+                self.close()
+                raise ClientGone from error
+            if payload is not None:
+                self._sequence = self._framer.expected
+                return payload
+            self._resume_reading()
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        raise ClientGone
 
     def ready(self) -> None:
         """The answer is complete: the next command may come."""
@@ -235,6 +259,8 @@ class ClientConnection(asyncio.Protocol):
         self._framer.feed(data)
         if not self._busy:
             self._pump()
+        elif self._arrival is not None:
+            self._arrived()
         elif self._framer.buffered > SENT_AHEAD and not self._reading_paused:
             self._reading_paused = True
             self._transport.pause_reading()
@@ -261,9 +287,18 @@ class ClientConnection(asyncio.Protocol):
                 self.close()
         finally:
             self._pumping = False
-        if self._reading_paused and framer.buffered <= SENT_AHEAD and not self._transport.is_closing():
+        if framer.buffered <= SENT_AHEAD:
+            self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._transport.is_closing():
             self._reading_paused = False
             self._transport.resume_reading()
+
+    def _arrived(self) -> None:
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None and not arrival.done():
+            arrival.set_result(None)
 
     def _dispatch(self, payload: bytes) -> None:
         session = self._session
@@ -319,6 +354,7 @@ class ClientConnection(asyncio.Protocol):
         self._closed = True
         self._take = self._conversation = self.change_user = _nobody
         self._wake()
+        self._arrived()
         self._on_closed(self)
         source, self._source = self._source, None
         session, self._session = self._session, None

@@ -41,6 +41,7 @@ OFFERED = (
     | Capability.LONG_FLAG
     | Capability.CONNECT_WITH_DB
     | Capability.COMPRESS
+    | Capability.LOCAL_FILES
     | Capability.PROTOCOL_41
     | Capability.TRANSACTIONS
     | Capability.SECURE_CONNECTION

@@ -76,6 +76,11 @@ async def run(session: Session, text: str, shape: Fingerprint | None = None) -> 
     if plan.kind.is_ddl:
         await session.commit()
     bound = await bind(session, plan, shape)
+    await run_bound(session, plan, bound)
+
+
+async def run_bound(session: Session, plan: Plan, bound: Bound) -> None:
+    """Run what has been planned and bound, and send the whole answer."""
     before, warned = session.diagnostics.last_insert_id, session.diagnostics.warnings
     outcome = await _execute(session, plan, bound, session.answers)
     if plan.kind.is_ddl and session.pins.own is not None:

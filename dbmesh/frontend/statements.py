@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dbmesh.errors import BackendError, NotSupported, ParseError, QueryInterrupted
 from dbmesh.frontend import shows, variables
 from dbmesh.frontend.asks import ask, prepared
+from dbmesh.frontend.load_data import load_data
 from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.tokens import TokenKind, tokens
@@ -198,7 +199,7 @@ STATEMENTS: dict[StatementKind, Run] = {
     K.ACCOUNT: _refuse("users live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
     K.GRANT: _refuse("rights live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
     K.REVOKE: _refuse("rights live in the rules", "edit the users in mesh.yaml and run RELOAD MESH RULES"),
-    K.LOAD: _refuse("LOAD DATA is not split by shard", "use INSERT statements of many rows"),
+    K.LOAD: load_data,
     K.TABLE_MAINTENANCE: _refuse("table maintenance belongs to one server", "run it on the servers themselves"),
     K.HELP: _refuse("HELP belongs to one server", "ask a server itself"),
     K.CALL: _refuse("a procedure may touch any table", "run its statements yourself"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol
 
@@ -65,11 +65,19 @@ class Write:
         )
 
 
+class LocalFile(Protocol):
+    """The bytes of a LOAD DATA LOCAL, to be had once or more often."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """All of it in pieces below 16 MiB, none of them empty."""
+
+
 @dataclass(frozen=True, slots=True)
 class RouteUnit:
     """What is sent to one data source. ``table``: the actual table that it is about, '' for none or several.
 
     ``sentry``: part of a write that must find no row here; otherwise why the statement is refused.
+    ``file``: what the server is given when it asks for the local file of a LOAD DATA.
     """
 
     data_source: str
@@ -77,6 +85,7 @@ class RouteUnit:
     sql: str
     write: Write | None = None
     sentry: NotSupported | None = None
+    file: LocalFile | None = None
 
     def rewritten(self, change: Callable[[str], str]) -> RouteUnit:
         """With every text that has values in it changed."""
@@ -118,6 +127,7 @@ class Bound:
     None to take the backend's. ``given_ids``: the client gave the ids itself, LAST_INSERT_ID() stays what it was.
     ``unsure_ids``: only the server that has run it can tell. ``federation``: the units only gather rows; what it says
     answers. ``otherwise``: another way, for when the merge finds out from its first rows that it cannot be right.
+    ``leaves``: see `Plan.leaves`; of several units that of ``leaving`` has what one server would leave.
     """
 
     kind: StatementKind
@@ -131,6 +141,7 @@ class Bound:
     unsure_ids: bool = False
     federation: Federation | None = None
     otherwise: Callable[[], Bound] | None = None
+    leaving: int = 0
 
 
 class Call(Protocol):

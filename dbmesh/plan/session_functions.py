@@ -49,12 +49,17 @@ def check_functions(tokens: Sequence[Token]) -> None:
 _MAY_ASSIGN = ("SET", "SELECT", "DO", "WITH", "(")
 
 
+def assigned_variable(token: Token) -> str:
+    """A user variable as ``Plan.leaves`` has it."""
+    return user_variable(_bare(token.text[1:]))
+
+
 def left_behind(tokens: Sequence[Token]) -> tuple[str, ...]:
     """What a query changes on its server's connection; see ``Plan.leaves``."""
     found: dict[str, None] = {}
     for at, token in enumerate(tokens[:-1]):
         if token.kind is TokenKind.VARIABLE and tokens[at + 1].text == ":=":
-            found[user_variable(_bare(token.text[1:]))] = None
+            found[assigned_variable(token)] = None
         elif token.upper == "SQL_CALC_FOUND_ROWS":
             found[FOUND_ROWS] = None
         elif token.upper == "LAST_INSERT_ID" and [t.text for t in tokens[at + 1 : at + 3]] not in (["("], ["(", ")"]):

@@ -20,11 +20,12 @@ class ResultReader:
 
     ``columns`` is None until all of them are there, and stays None for a response without a result set. At the end
     ``ended`` is True and one of ``ok`` and ``err`` is set. Of several result sets (``more_results``) each ends with
-    ``set_ended``; call ``next_set`` to go on with the bytes already there.
+    ``set_ended``; call ``next_set`` to go on with the bytes already there. A server that was offered a local file
+    (``file_offered``) may ask for it first: ``wants_file``; after the file its answer is expected anew.
     """
 
-    __slots__ = ("_columns", "_deprecate_eof", "_framer", "_left", "buffered", "columns", "ended", "err", "ok", "rows",
-                 "set_ended")  # fmt: skip
+    __slots__ = ("_columns", "_deprecate_eof", "_framer", "_left", "buffered", "columns", "ended", "err",
+                 "file_offered", "ok", "rows", "set_ended", "wants_file")  # fmt: skip
 
     def __init__(self, deprecate_eof: bool) -> None:
         self._deprecate_eof = deprecate_eof
@@ -39,6 +40,8 @@ class ResultReader:
         self.buffered = 0
         self.ok: Ok | None = None
         self.err: Err | None = None
+        self.file_offered = False
+        self.wants_file = False
         self.ended = False
         self.set_ended = False
 
@@ -46,6 +49,11 @@ class ResultReader:
     def surplus(self) -> int:
         """Bytes behind the end of the response."""
         return self._framer.buffered
+
+    @property
+    def following(self) -> int:
+        """The sequence id of the next packet, whoever sends it."""
+        return self._framer.expected
 
     def expect(self, sequence: int) -> None:
         """Read another response whose first packet has that sequence id."""
@@ -95,6 +103,9 @@ class ResultReader:
             self._take_column(payload)
 
     def _take_first(self, payload: bytes) -> None:
+        if payload[0] == 0xFB and self.file_offered:
+            self.wants_file = True
+            return
         if payload[0] == 0xFB:
             raise ProtocolError("A server asked for a local file that was not offered")
         if payload[0] == 0x00 or (payload[0] == 0xFE and len(payload) < 9):

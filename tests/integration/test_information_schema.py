@@ -138,8 +138,8 @@ def test_sizes_are_those_of_all_data_nodes(library: SchemaWorld) -> None:
             for n, server in enumerate(library.servers)
         ]
     assert length == sum(node[1] for node in nodes) == 4 * 16384
-    assert rows > 0
-    assert average == length // rows
+    assert rows >= 0
+    assert average == (length // rows if rows else 0)
 
 
 def test_everyone_sees_his_own_databases_only(library: SchemaWorld) -> None:

@@ -17,7 +17,7 @@ from dbmesh.backend.connection import Connection
 from dbmesh.backend.dial import GONE_SECONDS, dial
 from dbmesh.backend.failures import Unreachable
 from dbmesh.backend.pool import Capabilities
-from dbmesh.errors import BackendError
+from dbmesh.errors import BackendError, BackendLost
 from dbmesh.rules.model import DataSource, PoolRules, TlsRules
 
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -58,14 +58,23 @@ def test_a_connection_has_the_capabilities_it_was_dialled_with(
             with pytest.raises(BackendError) as refused:
                 await connection.execute("SELECT 1; SELECT 2")
             assert refused.value.errno == 1064
-            with pytest.raises(BackendError):
-                await connection.execute("LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t")
             assert (await connection.execute("SELECT CONNECTION_ID()")).rows == [[str(connection.thread_id).encode()]]
             assert "MariaDB" in connection.server_version
             assert not connection.server_version.startswith("5.5.5")
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(scenario())
+
+
+def test_a_server_that_asks_for_a_file_unoffered_gets_none(source: DataSource) -> None:
+    async def scenario() -> None:
+        async with dialled(source, Capabilities()) as connection:
+            await connection.execute("CREATE TEMPORARY TABLE t (a VARCHAR(200))")
+            with pytest.raises(BackendLost, match="a local file that was not offered"):
+                await connection.execute("LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t")
+            assert connection.closed
+
+    asyncio.run(scenario())
 
 
 def test_the_private_names_of_asyncmy_that_the_take_over_needs_are_where_they_were() -> None:
