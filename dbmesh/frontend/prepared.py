@@ -11,7 +11,7 @@ from dbmesh.errors import MeshError
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.parameters import Parameter
 from dbmesh.sql.classify import StatementKind
-from dbmesh.sql.placeholders import Argument, Marked, Placeholders, marked
+from dbmesh.sql.placeholders import Argument, Marked, Placeholders
 
 MOST_STATEMENTS = 16382  # of all sessions of a process: max_prepared_stmt_count's default
 MOST_MARKED = 256  # texts for servers that one statement remembers
@@ -109,7 +109,7 @@ class Statement:
     """``database``: what the session had chosen; it is that one's statement for ever, as on a server.
 
     ``types``: of the parameters, as the client said last. ``long_data``: values that have come ahead. ``marked``: what
-    `sql.placeholders.marked` has made of bound texts.
+    `Placeholders.marked` has made of bound texts.
     """
 
     id: int
@@ -129,7 +129,7 @@ class Statement:
         known = self.marked.get(sql)
         if known is not None:
             return known
-        found = marked(sql, call.arguments)
+        found = self.placeholders.marked(sql, call.arguments)
         if found.lasting:
             if len(self.marked) >= MOST_MARKED:
                 self.marked.clear()

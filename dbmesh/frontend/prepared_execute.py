@@ -6,6 +6,8 @@ the server's own statement, all in the event loop's callback.
 
 from __future__ import annotations
 
+import re
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from dbmesh.errors import NotSupported
@@ -23,6 +25,8 @@ from dbmesh.sql.placeholders import Argument
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
+_INTEGER = re.compile(rb"\s*[+-]?\d{1,20}")
+_MOST_ROWS = 2**64 - 1
 FETCH_BATCH = 256  # rows written before the client is waited for
 _READ_ONLY_CURSOR = 0x01
 
@@ -75,13 +79,26 @@ def _call(session: Session, statement: Statement, payload: bytes) -> Call:
 def _argument(session: Session, value: Parameter, number: bool = False) -> Argument:
     """What SQL would say of a value. ``number``: where only a row count can stand."""
     form = value.form
+    if number and form != "i":
+        return _row_count(value)
     if form == "s":
         return Argument("s", _quoted(session, value.raw))
-    if number and form == "d":
-        return Argument("i", str(int(float(value.text))))
     if form == "b":
         return Argument("b", f"x'{value.raw.hex()}'")
     return Argument(form, f"'{value.text}'" if form in "tuv" else value.text)
+
+
+def _row_count(value: Parameter) -> Argument:
+    """The integer that MariaDB makes of a value for LIMIT; MySQL refuses what is none."""
+    if value.form in "sb":
+        match = _INTEGER.match(value.raw)
+        number = int(match[0]) if match else 0
+    elif value.form in "IdD":
+        exact = Decimal(value.text).copy_sign(1 if value.form == "d" else -1)
+        number = int(exact.to_integral_value(ROUND_HALF_EVEN if "e" in value.text else ROUND_HALF_UP))
+    else:
+        number = 0
+    return Argument("i", str(max(-(1 << 63), min(number, _MOST_ROWS)) & _MOST_ROWS))
 
 
 def _quoted(session: Session, raw: bytes) -> str:

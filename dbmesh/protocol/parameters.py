@@ -46,7 +46,7 @@ class Parameter(NamedTuple):
     wire: bytes
 
 
-NULL = Parameter("n", "", b"", b"")
+NULL = Parameter("n", "NULL", b"", b"")
 
 
 def split_execute(payload: bytes, count: int) -> tuple[int, bytes, int]:

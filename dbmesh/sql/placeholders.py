@@ -2,7 +2,8 @@
 
 A statement is *spelled* for the planner: each ``?`` becomes a literal of the parameter's class, so that to all of
 planning it is a text like any other. The literals that a plan is bound with are `Slot`: their value decides the route,
-and what they leave in a text is a mark, out of which `marked` makes ``?`` again, with the order of the parameters.
+and what they leave in a text is a mark, out of which `Placeholders.marked` makes ``?`` again, with the order of the
+parameters. NULL is no literal: the planner sees the word, and its mark is a comment before it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from dbmesh.sql.tokens import Token, TokenKind, tokens
 
 # Half of a surrogate pair: no text that was decoded has it, undecodable bytes being U+DC80 to U+DCFF.
 _BEGIN, _END = "\ud800", "\ud801"
-_MARK = re.compile(f"{_BEGIN}([0-9]+){_END}")
+_MARK = re.compile(rf"{_BEGIN}([0-9]+){_END}|/\*\?([0-9]+)\*/(?=NULL)")
 
 # form → what stands before the literal, and a literal of that class
 _FORMS = {
     "i": ("", "1"), "I": ("-", "1"), "d": ("", "1.0"), "D": ("-", "1.0"), "s": ("", "''"), "b": ("", "x''"),
-    "t": ("DATE", "''"), "u": ("TIMESTAMP", "''"), "v": ("TIME", "''"), "n": ("NULL", ""),
+    "t": ("DATE", "''"), "u": ("TIMESTAMP", "''"), "v": ("TIME", "''"), "n": ("", "NULL"),
 }  # fmt: skip
 _APART = frozenset(" \t\r\n(),=<>")
 
@@ -102,7 +103,9 @@ class Placeholders:
         at = [number for number, token in enumerate(found) if token.text == "?"]
         self.text = text
         self.places = tuple(found[number].start for number in at)
+        self._padding = tuple(_padding(text, place) for place in self.places)
         self.limits = frozenset(index for index, number in enumerate(at) if _limits(found, number))
+        self._marks_nulls = "/*?" not in text
         self._variants: dict[str, Variant] = {}
 
     def __len__(self) -> int:
@@ -128,6 +131,32 @@ class Placeholders:
             known = self._variants[forms] = self._read(forms)
         return known
 
+    def marked(self, sql: str, arguments: Sequence[Argument]) -> Marked:
+        """A text that was bound with slots, as a server is to prepare it."""
+        parts: list[str] = []
+        order: list[int] = []
+        lasting = True
+        at = 0
+        for match in _MARK.finditer(sql):
+            index = int(match[1] or match[2])
+            form, literal = arguments[index]
+            before, after = self._padding[index]
+            prefix = _FORMS[form][0]
+            text = sql[at : match.start()]
+            at = match.end()
+            if text.endswith(prefix):
+                parts += (text.removesuffix(prefix).removesuffix(before), "?")
+                order.append(index)
+                if match[2]:
+                    at += len("NULL")
+                if after and sql.startswith(after, at):
+                    at += len(after)
+            else:  # the planner has taken the literal from where it stood
+                parts += (text, literal)
+                lasting = False
+        parts.append(sql[at:])
+        return Marked("".join(parts), tuple(order), lasting)
+
     def _read(self, forms: str) -> Variant:
         parts, _, places = self._parts([Argument(form, _FORMS[form][1]) for form in forms])
         starts = {place: index for index, place in enumerate(places)}
@@ -146,9 +175,10 @@ class Placeholders:
         spans: list[tuple[int, int]] = []
         places: list[int] = []
         at = length = 0
-        for place, (form, literal) in zip(self.places, arguments, strict=True):
-            before = " " if place and self.text[place - 1] not in _APART else ""
-            after = " " if place + 1 < len(self.text) and self.text[place + 1] not in _APART else ""
+        for index, (place, (before, after)) in enumerate(zip(self.places, self._padding, strict=True)):
+            form, literal = arguments[index]
+            if form == "n" and self._marks_nulls:
+                literal = f"/*?{index}*/NULL"
             parts += (self.text[at:place], before, _FORMS[form][0], literal, after)
             start = length + place - at
             places.append(start + len(before) + len(_FORMS[form][0]))
@@ -162,6 +192,13 @@ class Placeholders:
 _MOST_VARIANTS = 64
 
 
+def _padding(text: str, place: int) -> tuple[str, str]:
+    """What keeps the literal in the place of a ``?`` apart from its neighbours."""
+    before = " " if place and text[place - 1] not in _APART else ""
+    after = " " if place + 1 < len(text) and text[place + 1] not in _APART else ""
+    return before, after
+
+
 def _limits(found: Sequence[Token], at: int) -> bool:
     """Whether the token is a row count of LIMIT or OFFSET."""
     before = found[at - 1].upper or found[at - 1].text if at else ""
@@ -170,28 +207,6 @@ def _limits(found: Sequence[Token], at: int) -> bool:
     return before in ("LIMIT", "OFFSET")
 
 
-def marked(sql: str, arguments: Sequence[Argument]) -> Marked:
-    """A text that was bound with slots, as a server is to prepare it."""
-    parts: list[str] = []
-    order: list[int] = []
-    lasting = True
-    at = 0
-    for match in _MARK.finditer(sql):
-        index = int(match[1])
-        form, literal = arguments[index]
-        prefix = _FORMS[form][0]
-        before = sql[at : match.start()]
-        at = match.end()
-        if before.endswith(prefix):
-            parts += (before[: len(before) - len(prefix)], "?")
-            order.append(index)
-        else:  # the planner has taken the literal from where it stood
-            parts += (before, literal)
-            lasting = False
-    parts.append(sql[at:])
-    return Marked("".join(parts), tuple(order), lasting)
-
-
 def written(sql: str, arguments: Sequence[Argument]) -> str:
     """A text that was bound with slots, with the values themselves."""
-    return _MARK.sub(lambda match: arguments[int(match[1])].literal, sql)
+    return _MARK.sub(lambda match: arguments[int(match[1])].literal if match[1] else "", sql)

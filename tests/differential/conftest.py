@@ -10,6 +10,8 @@ import pytest
 from pymysql.connections import Connection
 
 from dbmesh.sandbox import Sandbox, Server
+from tests.differential.binary import Pair, connect
+from tests.differential.tables import DATABASE
 from tests.differential.world import World, build
 
 
@@ -18,6 +20,14 @@ def world(sandbox: Sandbox, servers: tuple[Server, Server], plain_server: Server
     world = build(sandbox.folder, servers, plain_server)
     yield world
     world.mesh.close()
+
+
+@pytest.fixture(scope="session")
+def binary(world: World) -> Iterator[Pair]:
+    """Clients of prepared statements."""
+    pair = connect(world.mesh, world.plain, DATABASE)
+    with pair.mesh, pair.plain:
+        yield pair
 
 
 @pytest.fixture(scope="session")

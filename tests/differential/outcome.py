@@ -15,7 +15,7 @@ from tests.flavour import MYSQL
 
 NOT_SUPPORTED = 1235
 _APPROXIMATE = frozenset((4, 5))  # FLOAT, DOUBLE
-_SCALED = frozenset((0, 4, 5, 7, 11, 12, 246))  # what decimals of a string say depends on the execution
+SCALED = frozenset((0, 4, 5, 7, 11, 12, 246))  # what decimals of a string say depends on the execution
 _UNSIGNED = 32
 _VAR_STRING, _STRING = 253, 254
 _LONG, _LONGLONG = 3, 8
@@ -51,14 +51,14 @@ def run(connection: Connection[Any], sql: str) -> Outcome:
         if cursor.description is None:
             return Outcome(affected=cursor.rowcount, last_insert_id=cursor.lastrowid or 0)
         columns = tuple(
-            (f.name, _kind(f.type_code), bool(f.flags & _UNSIGNED), f.scale if f.type_code in _SCALED else 0)
+            (f.name, kind(f.type_code), bool(f.flags & _UNSIGNED), f.scale if f.type_code in SCALED else 0)
             for f in result.fields
         )
         rows = tuple(tuple(v.encode() if isinstance(v, str) else v for v in row) for row in cursor.fetchall())
         return Outcome(columns, rows, cursor.rowcount)
 
 
-def _kind(type_code: int) -> int:
+def kind(type_code: int) -> int:
     """One number for what a server sends either way, as it took a temporary table or not.
 
     VARCHAR and ENUM: MariaDB for MIN of an ENUM. INT and BIGINT: MySQL for an expression to group by.

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pymysql.connections import Connection
 
-from tests.differential.check import check
+from tests.differential.binary import Pair
+from tests.differential.check import check, likeness
 from tests.differential.statements import Statement, read
 
 _FILES = ("scatter", "groups", "joins", "federate", "keys", "errors")
@@ -15,9 +16,12 @@ _FILES = ("scatter", "groups", "joins", "federate", "keys", "errors")
 
 @pytest.mark.parametrize("statement", [s for name in _FILES for s in read(name)], ids=str)
 def test_a_statement_is_answered_as_one_server_would(
-    reading: tuple[Connection[Any], Connection[Any]], statement: Statement
+    reading: tuple[Connection[Any], Connection[Any]], binary: Pair, statement: Statement
 ) -> None:
     check(statement, *reading)
+    wrong = binary.disagreement(statement, likeness(statement, reading[1]))
+    if wrong is None or "differs" not in statement.remarks:
+        assert wrong is None, wrong
 
 
 def test_the_table_of_statements_is_large_enough() -> None:
