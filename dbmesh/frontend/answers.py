@@ -60,6 +60,11 @@ class Answers:
         self._one_of_several = True
         self._more = 0 if last else Status.MORE_RESULTS
 
+    def follow(self, other: Answers) -> None:
+        """Answer in the other's place what it has begun."""
+        self._one_of_several = other._one_of_several
+        self._more = other._more
+
     @property
     def status(self) -> int:
         return self._session.status | self._more

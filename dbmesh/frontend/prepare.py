@@ -11,7 +11,6 @@ from dbmesh.frontend.asks import borrowed, prepared
 from dbmesh.frontend.call import SessionCall
 from dbmesh.frontend.prepared import Call, Statement
 from dbmesh.frontend.prepared_answers import Probe
-from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.protocol import Collation, ColumnDefinition, FieldFlag, FieldType
 from dbmesh.protocol.response import eof_packet
 from dbmesh.sql.classify import StatementKind, classify
@@ -87,9 +86,9 @@ async def read(session: Session, text: str) -> tuple[Statement, Sequence[ColumnD
     parameters: Sequence[ColumnDefinition] = ()
     if kind in _ANSWERED:
         statement.columns = await _probe(session, statement, sample)
-    elif kind in STATEMENTS:
+    elif session.has_own(kind):
         if kind is StatementKind.EMPTY:
-            await STATEMENTS[kind](session, text)
+            await session.run(text)
         if kind not in _OWN:
             await _judge(session, text)
     else:
@@ -102,13 +101,11 @@ async def read(session: Session, text: str) -> tuple[Statement, Sequence[ColumnD
 async def _probe(session: Session, statement: Statement, sample: Call) -> Sequence[ColumnDefinition]:
     """The columns of what the mesh answers itself: it is only read, so it can be run."""
     probe = Probe(session, statement, sample)
-    before, session.answers = session.answers, probe
     try:
-        await STATEMENTS[statement.kind](session, statement.placeholders.spelled(sample.arguments))
+        with session.answering(probe, session.database):
+            await session.run(statement.placeholders.spelled(sample.arguments))
     except NotSupported:
         return ()  # it is refused when it is executed
-    finally:
-        session.answers = before
     return probe.seen
 
 

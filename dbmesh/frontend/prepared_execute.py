@@ -14,7 +14,6 @@ from dbmesh.errors import NotSupported
 from dbmesh.frontend import planned
 from dbmesh.frontend.prepared import Call, NoCursor, Statement
 from dbmesh.frontend.prepared_answers import BinaryAnswers, CursorAnswers
-from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.protocol.commands import Fetch, SendLongData
 from dbmesh.protocol.constants import Status
 from dbmesh.protocol.failures import PacketTooLarge
@@ -111,7 +110,7 @@ def _quoted(session: Session, raw: bytes) -> str:
 
 def _relay_now(session: Session, statement: Statement, call: Call) -> bool:
     """The hot path; False: take the slow one."""
-    if not session.plain or statement.kind in STATEMENTS:
+    if not session.plain or session.has_own(statement.kind):
         return False
     generation = session.mesh.generation
     shape = statement.placeholders.variant(call.forms).shape([argument.literal for argument in call.arguments])
@@ -140,18 +139,13 @@ def _relay_now(session: Session, statement: Statement, call: Call) -> bool:
 
 async def run(session: Session, statement: Statement, answers: BinaryAnswers) -> None:
     """Run a statement with all that a text has: rights, transaction, merge."""
-    before, session.answers = session.answers, answers
-    database = session.database
-    session.choose(statement.database)
     arguments = answers.call.arguments
     try:
-        text = statement.placeholders.spelled(arguments)
-        shape = statement.placeholders.variant(answers.call.forms)
-        await session.run(text, shape.shape([argument.literal for argument in arguments]))
+        with session.answering(answers, statement.database):
+            text = statement.placeholders.spelled(arguments)
+            shape = statement.placeholders.variant(answers.call.forms)
+            await session.run(text, shape.shape([argument.literal for argument in arguments]))
     finally:
-        session.answers = before
-        session.choose(database)
-        before.complete = answers.complete
         if not answers.complete:
             statement.close_cursor()
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
 from dbmesh.rules.model import BaseMode, Grant, LogicalDatabase, MeshRules, TransactionMode, User
-from dbmesh.sql.classify import classify
+from dbmesh.sql.classify import StatementKind, classify
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 from dbmesh.sql.split import statements_of
 
@@ -282,6 +282,22 @@ class Session:
 
     # -- one statement
 
+    @contextlib.contextmanager
+    def answering(self, answers: Answers, database: str | None) -> Iterator[None]:
+        """Within the block these answers take the session's answers' place, and that database is the one chosen."""
+        before, chosen = self.answers, self.database
+        answers.follow(before)
+        self.answers = answers
+        if database != chosen:
+            self.choose(database)
+        try:
+            yield
+        finally:
+            self.answers = before
+            before.complete, before.succeeded = answers.complete, answers.succeeded
+            if database != chosen:
+                self.choose(chosen)
+
     def start(self, work: Coroutine[Any, Any, None], *, answered: bool = False) -> None:
         self.answers.begin(answered)
         self._running = self.mesh.generation
@@ -356,6 +372,11 @@ class Session:
         else:
             into = select_into.into_variables(text)
             await (planned.run(self, text, shape) if into is None else select_into.run(self, into))
+
+    @staticmethod
+    def has_own(kind: StatementKind) -> bool:
+        """Whether such statements are the mesh's to answer, instead of being planned."""
+        return kind in STATEMENTS
 
     async def _init_db(self, name: bytes) -> None:
         self.use(name.decode(self._encoding, "surrogateescape"))

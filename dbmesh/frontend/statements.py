@@ -12,6 +12,7 @@ from dbmesh.frontend import shows, variables
 from dbmesh.frontend.asks import ask, prepared
 from dbmesh.frontend.load_data import load_data
 from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
+from dbmesh.frontend.prepared_text import deallocate, execute_statement, prepare_statement
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.tokens import TokenKind, tokens
 
@@ -190,9 +191,9 @@ STATEMENTS: dict[StatementKind, Run] = {
     K.XA: _refuse("the mesh runs its own global transactions", "use BEGIN and COMMIT"),
     K.LOCK: _refuse("LOCK TABLES would hold one connection of every shard", "use SELECT … FOR UPDATE in a transaction"),
     K.LOCK_INSTANCE: _refuse("LOCK INSTANCE belongs to one server", "run it on the servers themselves"),
-    K.PREPARE: _refuse("PREPARE in SQL keeps a statement on one connection", "send the statement itself"),
-    K.EXECUTE: _refuse("EXECUTE in SQL needs a statement kept on one connection", "send the statement itself"),
-    K.DEALLOCATE: _refuse("DEALLOCATE in SQL needs a statement kept on one connection", "nothing has to be released"),
+    K.PREPARE: prepare_statement,
+    K.EXECUTE: execute_statement,
+    K.DEALLOCATE: deallocate,
     K.HANDLER: _refuse("HANDLER keeps a table open on one connection", "use SELECT"),
     K.FLUSH: _refuse("FLUSH belongs to one server", "run it on the servers themselves"),
     K.ADMIN: _refuse("server administration belongs to one server", "run it on the servers themselves"),
