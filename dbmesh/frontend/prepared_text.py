@@ -22,6 +22,8 @@ from dbmesh.sql.tokens import Token, TokenKind, tokens
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
+_EXPRESSION = "x"  # a form that `sql.placeholders` has no literal for
+_MOST = 2**63 - 1
 _UNSIGNED = re.compile(r"CAST\(([0-9]+) AS UNSIGNED\)")
 _VALUES = frozenset({TokenKind.NUMBER, TokenKind.STRING, TokenKind.HEX})
 
@@ -37,10 +39,14 @@ class WrongExecute(MeshError):
 
 
 class Named(NamedTuple):
-    """A value as the planner sees it, a literal where there is one, and as a server is to see it."""
+    """A value as the planner sees it, a literal where there is one, and as it is written for a server."""
 
     planned: Argument
-    text: str
+    there: Argument
+
+    @classmethod
+    def as_it_is(cls, form: str, text: str) -> Named:
+        return cls(Argument(form, text), Argument(form, text))
 
 
 class NamedAnswers(Answers):
@@ -48,7 +54,8 @@ class NamedAnswers(Answers):
 
     def __init__(self, session: Session, statement: Statement, values: Sequence[Named]) -> None:
         super().__init__(session)
-        self._arguments = [Argument(value.planned.form, value.text) for value in values]
+        counts = statement.placeholders.limits
+        self._arguments = [value.planned if at in counts else value.there for at, value in enumerate(values)]
         self._names = [column.name for column in statement.columns]
         self._renames = any(b"?" in name for name in self._names)
 
@@ -122,7 +129,7 @@ async def _read(session: Session, source: str) -> Statement:
 async def _run(session: Session, statement: Statement, values: Sequence[Named]) -> None:
     planned = [value.planned for value in values]
     text = statement.placeholders.spelled(planned)
-    if any(argument.form == "x" for argument in planned):
+    if any(argument.form == _EXPRESSION for argument in planned):
         shape = fingerprint(text)
     else:
         forms = Call(b"", (), planned).forms
@@ -139,16 +146,17 @@ def _named(value: str) -> Named:
     negative = plain.startswith("-")
     digits = plain.removeprefix("-")
     if digits.isdigit():
-        return Named(Argument("I" if negative else "i", digits), digits if negative else value)
+        form = "I" if negative else "i"
+        # a variable's integer is a BIGINT, a literal's not always
+        there = value if unsigned else f"COALESCE({digits}, {_MOST})" if int(digits) <= _MOST else digits
+        return Named(Argument(form, digits), Argument(form, there))
     if re.fullmatch(r"[0-9.]+(?:e[+-]?[0-9]+)?", digits, re.IGNORECASE):
-        return Named(Argument("D" if negative else "d", digits), digits)
+        return Named.as_it_is("D" if negative else "d", digits)
     if value.upper() == "NULL":
-        return Named(Argument("n", "NULL"), "NULL")
+        return Named.as_it_is("n", "NULL")
     if value[0] == "'":
-        return Named(Argument("s", value), value)
-    if value[0] in "xX":
-        return Named(Argument("b", value), value)
-    return Named(Argument("x", value), value)
+        return Named.as_it_is("s", value)
+    return Named.as_it_is("b" if value[0] in "xX" else _EXPRESSION, value)
 
 
 class _Reader:

@@ -21,10 +21,10 @@ from dbmesh.sql.tokens import Token, TokenKind, tokens
 _BEGIN, _END = "\ud800", "\ud801"
 _MARK = re.compile(rf"{_BEGIN}([0-9]+){_END}|/\*\?([0-9]+)\*/(?=NULL)")
 
-# form → what stands before the literal, and a literal of that class
+# form → what stands before the literal, and a literal of that class; x: an expression
 _FORMS = {
     "i": ("", "1"), "I": ("-", "1"), "d": ("", "1.0"), "D": ("-", "1.0"), "s": ("", "''"), "b": ("", "x''"),
-    "t": ("DATE", "''"), "u": ("TIMESTAMP", "''"), "v": ("TIME", "''"), "n": ("", "NULL"),
+    "t": ("DATE", "''"), "u": ("TIMESTAMP", "''"), "v": ("TIME", "''"), "n": ("", "NULL"), "x": ("", ""),
 }  # fmt: skip
 _APART = frozenset(" \t\r\n(),=<>")
 

@@ -70,7 +70,6 @@ SHOW;
 COMMIT NOW;
 ROLLBACK NOW;
 ROLLBACK TO SAVEPOINT nothing;
--- refused: EXECUTE in SQL needs a statement kept on one connection
 EXECUTE nothing;
 -- refused: a procedure may touch any table
 CALL nothing();
