@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from dbmesh.backend.connection import Request
+from dbmesh.backend.connection import Connection, Request
 from dbmesh.engine.caller import Outcome
 from dbmesh.errors import MeshError, NotSupported, ParseError
 from dbmesh.frontend import prepare
@@ -71,8 +71,8 @@ class NamedAnswers(Answers):
                 column.name = name
         super().columns(columns)
 
-    def _must_translate(self, packets: bytes) -> bool:
-        return self._renames or super()._must_translate(packets)
+    def _must_translate(self, connection: Connection, packets: bytes) -> bool:
+        return self._renames or super()._must_translate(connection, packets)
 
 
 async def prepare_statement(session: Session, text: str) -> None:
@@ -97,7 +97,7 @@ async def execute_statement(session: Session, text: str) -> None:
         source = found.value(session)
     else:
         name = found.name()
-    values = [_named(value) for value in found.values(session)]
+    values = found.values(session)
     found.expect_end()
     statement = session.prepared.named(name, "EXECUTE") if source is None else await _read(session, source)
     if len(values) != len(statement.placeholders):
@@ -139,16 +139,17 @@ async def _run(session: Session, statement: Statement, values: Sequence[Named]) 
         await session.run(text, shape)
 
 
-def _named(value: str) -> Named:
-    """The value of a user variable, or a literal."""
+def _named(value: str, variable: bool) -> Named:
+    """A literal, or the value that a user variable has as one."""
     unsigned = _UNSIGNED.fullmatch(value)
     plain = unsigned[1] if unsigned else value
     negative = plain.startswith("-")
     digits = plain.removeprefix("-")
     if digits.isdigit():
         form = "I" if negative else "i"
-        # a variable's integer is a BIGINT, a literal's not always
-        there = value if unsigned else f"COALESCE({digits}, {_MOST})" if int(digits) <= _MOST else digits
+        there = value if unsigned else digits
+        if variable and not unsigned and int(digits) <= _MOST:
+            there = f"COALESCE({digits}, {_MOST})"  # a variable's integer is a BIGINT, a literal's not always
         return Named(Argument(form, digits), Argument(form, there))
     if re.fullmatch(r"[0-9.]+(?:e[+-]?[0-9]+)?", digits, re.IGNORECASE):
         return Named.as_it_is("D" if negative else "d", digits)
@@ -209,13 +210,15 @@ class _Reader:
         self._at -= 1
         raise self._mistake()
 
-    def values(self, session: Session) -> list[str]:
+    def values(self, session: Session) -> list[Named]:
         """What follows USING."""
-        if not self.take("USING"):
-            return []
-        found = [self.value(session)]
-        while self.take(","):
-            found.append(self.value(session))
+        found: list[Named] = []
+        more = self.take("USING")
+        while more:
+            token = self._next()
+            value = self.value(session)
+            found.append(_named(value, token is not None and token.kind is TokenKind.VARIABLE))
+            more = self.take(",")
         return found
 
     def _mistake(self) -> ParseError:

@@ -114,9 +114,9 @@ def test_an_error_of_the_statement_comes_when_it_is_prepared(client: BinaryClien
 
 
 def test_what_cannot_be_answered_is_refused_when_it_is_executed(persons: Town, client: BinaryClient) -> None:
-    statement = client.prepare("SELECT a.id FROM person a JOIN note b ON a.name = b.body WHERE a.id = ?")
+    statement = client.prepare("UPDATE person SET id = ? WHERE name = ?")
     with pytest.raises(Refused) as refused:
-        client.execute(statement.id, integer(1))
+        client.execute(statement.id, integer(1), text("n2"))
     assert refused.value.errno == 1235
 
 
