@@ -1,4 +1,4 @@
-"""Throw-away MariaDB servers for the demo, the tests and the benchmark: real ones, in a temporary folder.
+"""Throw-away MariaDB or MySQL servers for the demo, the tests and the benchmark: real ones, in a temporary folder.
 
     with Sandbox() as sandbox:
         server = sandbox.start("mysql_0")

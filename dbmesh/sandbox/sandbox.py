@@ -34,8 +34,9 @@ rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 class Sandbox:
     """Servers that live as long as this object is open; ``close`` ends them and removes the folder."""
 
-    def __init__(self, say: Say = print, account: Account = DEFAULT_ACCOUNT) -> None:
-        self.binaries = ensure_server(say)
+    def __init__(self, say: Say = print, account: Account = DEFAULT_ACCOUNT, binaries: Binaries | None = None) -> None:
+        """``binaries``: the servers' programs; those that `ensure_server` finds when not given."""
+        self.binaries = binaries or ensure_server(say)
         self.account = account
         self.folder = _new_folder()
         self.servers: dict[str, Server] = {}

@@ -69,24 +69,18 @@ class World:
         for source in range(SOURCES):
             for name in self.placed[source]:
                 if name == table or (name.removesuffix("_0").removesuffix("_1") == table and TABLES[table].key):
-                    found += _stored(self.servers[source // 2], name, f"{DATABASE}_{source}")
+                    rows = self.servers[source // 2].rows(f"SELECT * FROM `{name}`", (), f"{DATABASE}_{source}")
+                    found += rows
         if table == "region":
             copies = len(found) // SOURCES
             assert found == found[:copies] * SOURCES, "the copies of a broadcast table differ"
             found = found[:copies]
-        return sorted(found, key=repr), sorted(_stored(self.plain, table, DATABASE), key=repr)
+        return sorted(found, key=repr), sorted(self.plain.rows(f"SELECT * FROM `{table}`", (), DATABASE), key=repr)
 
 
 def raw_connection(endpoint: Endpoint, charset: str = "utf8mb4") -> Connection[Any]:
     """A client of a server or of the mesh; values come as the text that was sent."""
     return endpoint.connection(DATABASE, conv=_RAW, read_timeout=60, charset=charset)
-
-
-def _stored(server: Server, table: str, schema: str) -> list[tuple[Any, ...]]:
-    """The rows of a table as bytes: PyMySQL cannot read a VECTOR as text."""
-    with closing(server.connection(schema, use_unicode=False, conv={})) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM `{table}`")
-        return list(cursor.fetchall())
 
 
 def build(folder: Path, servers: tuple[Server, Server], plain: Server) -> World:
