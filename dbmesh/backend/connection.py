@@ -339,7 +339,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             for statement in state.changes_from(self.state):
-                await self.execute(statement.encode(python_codec(state.client), "surrogateescape"))
+                await self.execute(statement.encode("utf-8", "surrogateescape"))
         except BaseException:
             self.poisoned = True
             raise

@@ -74,15 +74,23 @@ class SessionState:
         return interned(SessionState(self.client, self.collation, None, tuple(sorted(kept.items()))))
 
     def changes_from(self, before: SessionState) -> tuple[str, ...]:
-        """The statements, one or two, that make a session with the state ``before`` have this one; none if equal.
+        """The statements that make a session with the state ``before`` have this one, to be sent in UTF-8.
 
-        The character sets go first and alone: literals of the second statement are written in the new one.
+        The character sets go first and alone: what follows is read in them. A variable's name may have characters that
+        the client's own does not: it is given in UTF-8.
         """
         statements: list[str] = []
-        if (self.client, self.collation, self.results) != (before.client, before.collation, before.results):
-            statements.append(self.charset_statement())
+        charsets = (self.client, self.collation, self.results) != (before.client, before.collation, before.results)
+        variables = ""
         if self.variables != before.variables:
-            statements.append("SET " + ", ".join(_assignments(dict(before.variables), dict(self.variables))))
+            variables = "SET " + ", ".join(_assignments(dict(before.variables), dict(self.variables)))
+        in_utf8 = not variables.isascii() and self.client != DEFAULT_CHARSET
+        if charsets or in_utf8:
+            statements.append(f"SET character_set_client = {DEFAULT_CHARSET}" if in_utf8 else self.charset_statement())
+        if variables:
+            statements.append(variables)
+        if in_utf8:
+            statements.append(self.charset_statement())
         return tuple(statements)
 
     def charset_statement(self) -> str:

@@ -7,7 +7,7 @@ session later gets the same (`backend.session_state`).
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -16,7 +16,8 @@ from dbmesh.errors import BackendError, NotSupported, ParseError, SpecificAccess
 from dbmesh.frontend.asks import ask, default_collation, try_state
 from dbmesh.frontend.planned import collect
 from dbmesh.protocol.charset import charset_of, python_codec
-from dbmesh.protocol.literals import literal_of, typed_literal
+from dbmesh.protocol.literals import literal_of, text_literal, typed_literal
+from dbmesh.route.literals import text_value
 from dbmesh.rules.model import BaseMode, TransactionMode
 from dbmesh.sql.assignments import Assignment, Scope, parse_set, user_variable
 from dbmesh.sql.layout import closing
@@ -58,6 +59,13 @@ async def set_statement(session: Session, text: str) -> None:
     await session.adopt(draft)
     await _tell(session, items)
     session.answers.ok()
+
+
+def _check_names(names: Iterable[str], charset: str) -> None:
+    """What a client without a character set, or with broken text, calls a variable is nobody else's name."""
+    for name in names:
+        if not name.isascii() and (charset == "binary" or any("\udc80" <= letter <= "\udcff" for letter in name)):
+            raise NotSupported(f"the user variable {name.encode('ascii', 'replace').decode()}", "give it an ASCII name")
 
 
 async def _tell(session: Session, items: Sequence[Assignment]) -> None:
@@ -121,6 +129,7 @@ class Settings:
         """The same for several. Raises NotSupported for more user variables than a session may have."""
         state = self.state.with_variables(changes)
         if any(name.startswith("@") for name in changes):
+            _check_names(changes, state.client)
             own = [len(name) + len(value) for name, value in state.variables if name.startswith("@")]
             if len(own) > MOST_VARIABLES or sum(own) > MOST_BYTES:
                 raise NotSupported(
@@ -208,7 +217,11 @@ async def _evaluated(session: Session, text: str, words: Sequence[str] | None = 
     """The value as a literal; ``words`` (None: all, as ON, DEFAULT, a charset's name) stay as they are."""
     text = text.strip()
     if _LITERAL.fullmatch(text) and (words is None or not _WORD.match(text) or text.upper() in words):
-        return _single_quoted(text)
+        own = None if words is None or text[0] not in "'\"" else _own_text(session, text)
+        if own is not None:
+            return own
+        if words is None or text[0] not in "'\"":
+            return _single_quoted(text)
     query = _query_alone(text)
     state = session.state
     if query is None:
@@ -221,6 +234,15 @@ async def _evaluated(session: Session, text: str, words: Sequence[str] | None = 
         raise BackendError(1242, "21000", "Subquery returns more than 1 row")
     literal = literal_of if words is None else typed_literal  # words are given for user variables only
     return literal(result.rows[0][0], result.columns[0]) if result.rows else "NULL"
+
+
+def _own_text(session: Session, literal: str) -> str | None:
+    """A string for a user variable, which keeps its character set; None where a server has to convert it."""
+    state = session.state
+    value = text_value(literal)
+    if value is None or charset_of(state.collation).removesuffix("mb3") != state.client.removesuffix("mb3"):
+        return None
+    return text_literal(value.encode(session.encoding, "surrogateescape"), state.collation)
 
 
 def _single_quoted(literal: str) -> str:

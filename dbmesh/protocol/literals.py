@@ -34,9 +34,21 @@ def literal_of(value: bytes | None, column: ColumnDefinition) -> str:
 
 
 def typed_literal(value: bytes | None, column: ColumnDefinition) -> str:
-    """The same for a user variable, which also remembers that a number is unsigned."""
-    literal = literal_of(value, column)
-    return f"CAST({literal} AS UNSIGNED)" if value is not None and _is_unsigned(column) else literal
+    """The same for a user variable, which also remembers that a number is unsigned, and a string's collation."""
+    if value is None or column.type in _NUMBERS:
+        literal = literal_of(value, column)
+        return f"CAST({literal} AS UNSIGNED)" if value is not None and _is_unsigned(column) else literal
+    collation = COLLATIONS.get(column.charset)
+    return literal_of(value, column) if collation is None else text_literal(value, collation)
+
+
+def text_literal(value: bytes, collation: str) -> str:
+    """A string with its character set and collation, whatever the connection has; ``value`` in that character set."""
+    return (
+        f"x'{value.hex()}'"
+        if collation == "binary"
+        else f"_{charset_of(collation)} x'{value.hex()}' COLLATE {collation}"
+    )
 
 
 def hex_literal(value: bytes | None, column: ColumnDefinition, digits: bytes | None, collation: bytes | None) -> str:
