@@ -33,7 +33,7 @@ _PRIVILEGED = frozenset(
 )  # fmt: skip
 _PER_CONNECTION = frozenset({"insert_id", "rand_seed1", "rand_seed2", "default_master_connection"})
 MOST_VARIABLES = 1000  # user variables of one session
-MOST_BYTES = 1 << 20  # of their names and literals
+MOST_BYTES = 2 << 20  # of their names and literals, which are twice as long as their text
 _MUST_BE = {
     "sql_auto_is_null": ("0", "off", "default", "false"),
     "completion_type": ("0", "no_chain", "default"),
@@ -133,7 +133,7 @@ class Settings:
             own = [len(name) + len(value) for name, value in state.variables if name.startswith("@")]
             if len(own) > MOST_VARIABLES or sum(own) > MOST_BYTES:
                 raise NotSupported(
-                    f"more than {MOST_VARIABLES} user variables, or {MOST_BYTES >> 10} KiB in them, in one session",
+                    f"more than {MOST_VARIABLES} user variables, or {MOST_BYTES >> 11} KiB in them, in one session",
                     "set those to NULL that are not needed any more, or keep the values in a table",
                 )
         return replace(self, state=state)
