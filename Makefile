@@ -49,6 +49,9 @@ test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched fr
 demo: $(STAMP) ## an online shop on real sharded servers, shown and verified step by step
 	@$(BIN)/python -m dbmesh demo
 
+fuzz: $(STAMP) ## hostile bytes for MINUTES=10, to the code that reads them and to a live mesh; SEED= repeats a run
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
 bench: $(STAMP) ## CPU per query next to HAProxy's, in one run
 	@$(BIN)/python -m benchmarks
 

@@ -208,6 +208,16 @@ class QueryInterrupted(MeshError):
         super().__init__("Query execution was interrupted")
 
 
+class InvalidText(MeshError):
+    """ER_INVALID_CHARACTER_STRING: bytes of the client that are no text of its character set, as Python holds them."""
+
+    errno = 1300
+
+    def __init__(self, text: str) -> None:
+        shown = "".join(f"\\x{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
+        super().__init__(f"Invalid utf8mb4 character string: '{shown}'")
+
+
 class BackendError(MeshError):
     """An ERR packet of a MySQL server behind us, passed on as it came."""
 

@@ -24,6 +24,7 @@ from dbmesh.engine.generation import Generation
 from dbmesh.errors import (
     AccessDenied,
     BackendLost,
+    InvalidText,
     MeshError,
     NoSavepoint,
     NotSupported,
@@ -319,6 +320,8 @@ class Session:
             self._fail(QueryInterrupted())
         except ClientGone:
             return
+        except UnicodeEncodeError as error:  # a name that no table or column can have
+            self._fail(InvalidText(error.object[error.start : error.end]))
         except Exception:
             _log.exception("statement failed inside the mesh: connection %d, %.200s", self.id, self.text)
             self._fail(MeshError("Internal error of the mesh; its log has the details"))

@@ -167,6 +167,8 @@ def _moment(payload: bytes, pos: int, unsigned: bool) -> tuple[Parameter, int]:
     length = payload[pos]
     end = pos + 1 + length
     wire = payload[pos:end]
+    if length not in (0, 4, 7, 11) or len(wire) != length + 1:
+        raise WrongArguments()
     year = month = day = hour = minute = second = micro = 0
     if length:
         year, month, day = struct.unpack_from("<HBB", wire, 1)
@@ -174,7 +176,7 @@ def _moment(payload: bytes, pos: int, unsigned: bool) -> tuple[Parameter, int]:
         hour, minute, second = wire[5:8]
     if length > 7:
         [micro] = struct.unpack_from("<I", wire, 8)
-    if length not in (0, 4, 7, 11) or len(wire) != length + 1 or micro > 999_999:
+    if micro > 999_999:
         raise WrongArguments()
     text = f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}" + _fraction(micro)
     # such a date is no SQL literal under every sql_mode
@@ -192,12 +194,14 @@ def _time(payload: bytes, pos: int, unsigned: bool) -> tuple[Parameter, int]:
     length = payload[pos]
     end = pos + 1 + length
     wire = payload[pos:end]
+    if length not in (0, 8, 12) or len(wire) != length + 1:
+        raise WrongArguments()
     negative = days = hours = minutes = seconds = micro = 0
     if length:
         negative, days, hours, minutes, seconds = struct.unpack_from("<BIBBB", wire, 1)
     if length > 8:
         [micro] = struct.unpack_from("<I", wire, 9)
-    if length not in (0, 8, 12) or len(wire) != length + 1 or micro > 999_999:
+    if micro > 999_999:
         raise WrongArguments()
     sign = "-" if negative else ""
     text = f"{sign}{days * 24 + hours:02d}:{minutes:02d}:{seconds:02d}" + _fraction(micro)
