@@ -182,7 +182,9 @@ class _Planner:
             raise Unparsed("no table is named")
         database = self.tokens[at].name if last - at == 3 else ""
         try:
-            return Named(Span(at, last), *self.scope.resolve(database, self.tokens[last - 1].name))
+            name = self.tokens[last - 1].name
+            self._check_name(database, name)
+            return Named(Span(at, last), *self.scope.resolve(database, name))
         except UnknownTable:
             if not new:
                 raise
@@ -190,6 +192,11 @@ class _Planner:
                 f"table '{self.tokens[last - 1].name}' has no rule and its database no default data source",
                 "add the table to the rules",
             ) from None
+
+    def _check_name(self, database: str, name: str) -> None:
+        home = self.scope.rules.databases.get(database) if database else self.scope.database
+        if home is not None and name in home.parts:
+            raise NotSupported(f"'{name}' is where the rows of another table are", "choose another name")
 
     def _others(self, named: Named) -> list[Named]:
         """Tables after REFERENCES and LIKE."""

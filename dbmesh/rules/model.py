@@ -174,7 +174,10 @@ TableRule = ShardedTable | BroadcastTable | SingleTable
 
 @dataclass(frozen=True, slots=True)
 class LogicalDatabase:
-    """What the application sees as one database. Table names are compared exactly, as on Linux servers."""
+    """What the application sees as one database. Table names are compared exactly, as on Linux servers.
+
+    ``parts``: names in the default data source that belong to other tables: a part of a table is no table.
+    """
 
     name: str
     data_sources: Mapping[str, DataSource]
@@ -182,11 +185,17 @@ class LogicalDatabase:
     binding_groups: tuple[frozenset[str], ...] = ()
     default_data_source: str | None = None
     transaction_default: TransactionMode | None = None  # None: the mesh's
+    parts: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        nodes = (node for rule in self.tables.values() for node in rule.nodes)
+        parts = frozenset(node.table for node in nodes if node.data_source == self.default_data_source)
+        object.__setattr__(self, "parts", parts - self.tables.keys())
 
     def table(self, name: str) -> TableRule | None:
         """The table's rule. A name without one is a single table in the default data source, else None."""
         rule = self.tables.get(name)
-        if rule is None and self.default_data_source is not None:
+        if rule is None and self.default_data_source is not None and name not in self.parts:
             return SingleTable(name, DataNode(self.default_data_source, name))
         return rule
 

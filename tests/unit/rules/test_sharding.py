@@ -126,3 +126,9 @@ def test_table_without_a_rule_is_single_in_the_default_data_source() -> None:
     assert database.bound("t", "u")
     assert not database.bound("t", "v")
     assert LogicalDatabase("shop", {}, {}).table("t") is None
+
+
+def test_a_part_of_a_table_is_no_table() -> None:
+    database = LogicalDatabase("shop", {}, {"t": BY_MOD}, default_data_source=BY_MOD.nodes[0].data_source)
+    assert database.table(BY_MOD.nodes[0].table) is None
+    assert database.table("other") is not None
