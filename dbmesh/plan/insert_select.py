@@ -10,12 +10,12 @@ from sqlglot import exp
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.insert_text import InsertText, given_columns
-from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName
+from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName, Write
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.select import sample_of
 from dbmesh.plan.session_functions import user_variables
 from dbmesh.plan.write_text import answered_edits, file_grant, qualified_edits, sets_last_insert_id
-from dbmesh.rewrite import Edit, TableSlot, Template, splice
+from dbmesh.rewrite import Edit, TableSlot, Template, quoted, splice
 from dbmesh.route.conditions import AllOf, Condition
 from dbmesh.route.keys import stored_value
 from dbmesh.route.placement import place
@@ -55,6 +55,10 @@ class InsertSelectPlan(Plan):
     route: RouteTemplate
     template: Template
     unsure_ids: bool
+    write: Write | None
+
+    def _write(self, table: str, sql: str) -> Write | None:
+        return self.write and replace(self.write, table=table, source=quoted(table), head=sql)
 
     def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
         return sample_of(self.route, self.template, literals, call)
@@ -68,7 +72,7 @@ class InsertSelectPlan(Plan):
         return Bound(
             self.kind,
             RouteKind.SINGLE,
-            (RouteUnit(only.data_source, only.tables[-1], sql),),
+            (RouteUnit(only.data_source, only.tables[-1], sql, self._write(only.tables[-1], sql)),),
             unsure_ids=self.unsure_ids,
         )
 
@@ -102,6 +106,7 @@ async def plan_insert_select(
         grants=file_grant(insert.tokens),
         route=route,
         template=_template(insert, blocks, written, len(sources)),
+        write=_write(insert, table),
         unsure_ids=_gives_ids(insert, table),
     )
 
@@ -111,6 +116,22 @@ def _gives_ids(insert: InsertText, table: Table | None) -> bool:
     names = {name.lower() for name in given_columns(insert, table) or ()}
     numbered = {column.name.lower() for column in table.columns if column.auto_increment} if table else set()
     return bool(names & numbered) and not sets_last_insert_id(insert.tokens)
+
+
+def _write(insert: InsertText, table: Table | None) -> Write | None:
+    """What BASE needs to know of it, without the text of one call; None where the client reads RETURNING."""
+    if insert.returning:
+        return None
+    return Write(
+        "I",
+        "",
+        "",
+        "",
+        insert_columns=given_columns(insert, table) or (),
+        ignore=insert.ignore,
+        replace=insert.replace,
+        on_duplicate=bool(insert.on_duplicate),
+    )
 
 
 def _query(insert: InsertText) -> Statement:

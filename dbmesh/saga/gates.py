@@ -45,15 +45,8 @@ def check_keys(write: Write, table: Table) -> None:
 
 
 def _check_form(write: Write) -> None:
-    forms = [
-        (write.ignore, "a statement with IGNORE"),
-        (write.replace, "REPLACE"),
-        (write.on_duplicate, "INSERT … ON DUPLICATE KEY UPDATE"),
-        (write.op not in ("I", "U", "D"), "this form of write"),
-    ]
-    for refused, name in forms:
-        if refused:
-            raise NotSupported(f"{name} cannot be compensated in a BASE transaction", LOCAL_INSTEAD)
+    if write.op not in ("I", "U", "D"):
+        raise NotSupported("this form of write cannot be compensated in a BASE transaction", LOCAL_INSTEAD)
 
 
 def _check_table(table: Table) -> None:

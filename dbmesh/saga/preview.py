@@ -14,12 +14,16 @@ def preview(write: Write | None, table: Table) -> str:
         if write is None:
             raise NotSupported("this form of write cannot be compensated in a BASE transaction", gates.LOCAL_INSTEAD)
         gates.check(write, table)
+        recorded = recording(write, table)
     except NotSupported as refusal:
         return f"refused: {refusal.message.removeprefix(NotSupported.prefix)}"
-    recorded = recording(write, table)
     name = f"`{table.name}`"
     key = " AND ".join(f"`{column}`=<key>" for column in recorded.key.columns)
     touched = ", ".join(f"`{column}`" for column in recorded.touched)
+    if recorded.candidates:
+        return (
+            f"each row as before of those where {recorded.candidates}: DELETE, UPDATE or INSERT by `{table.name}`'s key"
+        )
     if write.op == "I":
         return f"for each new row: DELETE FROM {name} WHERE {key}"
     if write.op == "D":

@@ -81,21 +81,23 @@ def decode_image(text: str | None) -> Image | None:
     return {name: Value(str(pair[0]), pair[1]) for name, pair in raw.items()}
 
 
-def undo_records(
-    recording: Recording, schema: str, before: Sequence[Row], after: Sequence[Row], numbers: Numbers
-) -> list[UndoRecord]:
-    """One record per row that the write changed, in the order of the snapshot."""
-    op = cast(Op, recording.write.op)
-    pairs: Sequence[tuple[Row | None, Row | None]]
-    if op == "U":
-        by_key = {recording.key_of(row): row for row in after}
-        updates = [(row, by_key[recording.key_of(row)]) for row in before]
-        pairs = [(old, new) for old, new in updates if old.values != new.values]
-    elif op == "D":
-        pairs = [(row, None) for row in before]
-    else:
-        pairs = [(None, row) for row in after]
-    return [_record(recording, op, schema, old, new, numbers) for old, new in pairs]
+Pairs = Sequence[tuple[Row | None, Row | None]]
+
+
+def undo_records(recording: Recording, schema: str, pairs: Pairs, numbers: Numbers) -> list[UndoRecord]:
+    """One record per row that the write changed. ``pairs``: each row before and after."""
+    return [_record(recording, schema, old, new, numbers) for old, new in pairs]
+
+
+def pairs_of(recording: Recording, before: Sequence[Row], after: Sequence[Row]) -> Pairs:
+    """The rows that a plain INSERT, UPDATE or DELETE has changed, in the order of the snapshot."""
+    if recording.write.op == "D":
+        return [(row, None) for row in before]
+    if recording.write.op == "I":
+        return [(None, row) for row in after]
+    by_key = {recording.key_of(row): row for row in after}
+    updates = [(row, by_key[recording.key_of(row)]) for row in before]
+    return [(old, new) for old, new in updates if old.values != new.values]
 
 
 @dataclass(slots=True)
@@ -112,9 +114,8 @@ class Numbers:
         return self.seq
 
 
-def _record(
-    recording: Recording, op: Op, schema: str, old: Row | None, new: Row | None, numbers: Numbers
-) -> UndoRecord:
+def _record(recording: Recording, schema: str, old: Row | None, new: Row | None, numbers: Numbers) -> UndoRecord:
+    op: Op = "I" if old is None else "D" if new is None else "U"
     row = old or new
     assert row is not None
     names = {name.lower(): name for name in row.values}

@@ -29,6 +29,7 @@ _BYTES = frozenset((*_BINARIES, *_SHAPES, *_COLLECTIONS))
 _PLAIN = frozenset(("inet4", "inet6", "uuid"))
 _UNICODE = frozenset(("utf8", "utf8mb3", "utf8mb4"))
 _ZERO_TIMESTAMP = "0000-00-00 00:00:00"
+CONSTANT = re.compile(r"\s*([-+]?[0-9][0-9.eE+-]*|'(?:[^'\\]|'')*'|0[xX][0-9a-fA-F]+|[xX]'[0-9a-fA-F]*')\s*")
 _READABLE = re.compile(r"[^\x00-\x1f\x7f\\]*")
 
 

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from dbmesh.errors import NotSupported
 from dbmesh.saga.images import Capture, Row, capture_of, key_index, unique_indexes
+from dbmesh.saga.upserts import candidates
 from dbmesh.saga.values import condition, quoted
 from dbmesh.schema import Index, Table
 
@@ -54,7 +56,8 @@ class Write(Protocol):
 class Recording:
     """How one write on one table is recorded. ``touched``: columns that the compensation checks and restores.
 
-    ``keys_only``: without images; only which global locks it would meet is asked.
+    ``keys_only``: without images; only which global locks it would meet is asked. ``candidates``: the condition of the
+    rows that an INSERT may meet, '' when it fails where it meets any.
     """
 
     write: Write
@@ -64,6 +67,12 @@ class Recording:
     locked: tuple[Index, ...]
     capture: Capture
     keys_only: bool = False
+    candidates: str = ""
+
+    @property
+    def kind(self) -> str:
+        """How it treats rows that it meets."""
+        return "replace" if self.write.replace else "update" if self.write.on_duplicate else "ignore"
 
     @property
     def needs_after(self) -> bool:
@@ -126,23 +135,36 @@ def _clause(keyword: str, text: str) -> str:
 
 
 def recording(write: Write, table: Table) -> Recording:
-    """How to record the write; ``gates.check`` has let it pass."""
+    """How to record the write; ``gates.check`` has let it pass. Raises NotSupported when its rows cannot be told."""
     key = key_index(table)
     indexes = _locked(write, table, key)
     stored = [c.name for c in table.columns if not c.generated]
     if write.op != "U":
-        return Recording(write, table, key, tuple(stored), indexes, capture_of(table, [*stored, *key.columns], indexes))
+        capture = capture_of(table, [*stored, *key.columns], indexes)
+        return Recording(write, table, key, tuple(stored), indexes, capture, candidates=_candidates(write, table))
     changed = {name.lower() for name in write.set_columns}
     touched = [c.name for c in table.columns if c.name.lower() in changed or (c.on_update and not c.generated)]
     return Recording(write, table, key, tuple(touched), indexes, capture_of(table, [*touched, *key.columns], indexes))
 
 
 def tracing(write: Write, table: Table) -> Recording:
-    """How to learn only which global locks the write would meet; ``gates.check_keys`` has let it pass."""
+    """How to learn only which global locks the write would meet; ``gates.check_keys`` has let it pass.
+
+    Raises NotSupported when its rows cannot be told.
+    """
     key = key_index(table)
     indexes = _locked(write, table, key)
     numbered = [c.name for c in table.columns if c.auto_increment and write.op == "I"]
-    return Recording(write, table, key, (), indexes, capture_of(table, [*key.columns, *numbered], indexes), True)
+    capture = capture_of(table, [*key.columns, *numbered], indexes)
+    return Recording(write, table, key, (), indexes, capture, True, _candidates(write, table))
+
+
+def _candidates(write: Write, table: Table) -> str:
+    if write.op != "I" or not (write.ignore or write.replace or write.on_duplicate):
+        return ""
+    if not write.insert_rows:
+        raise NotSupported("INSERT … SELECT that may meet other rows", "read the rows and insert them")
+    return candidates(table, write.insert_columns, write.insert_rows)
 
 
 def _locked(write: Write, table: Table, key: Index) -> tuple[Index, ...]:

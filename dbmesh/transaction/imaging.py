@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from dbmesh.errors import NotSupported
 from dbmesh.saga.images import Row
 from dbmesh.saga.lock_keys import LockKey, lock_keys
-from dbmesh.saga.undo import Numbers, UndoRecord, undo_records
-from dbmesh.saga.values import quoted
+from dbmesh.saga.undo import Numbers, UndoRecord, pairs_of, undo_records
+from dbmesh.saga.upserts import effect, explains
+from dbmesh.saga.values import CONSTANT, quoted
 from dbmesh.saga.writes import Recording
 from dbmesh.schema import Column
 from dbmesh.transaction.failpoints import step
@@ -25,7 +26,7 @@ from dbmesh.transaction.ports import Cells, Connection, Result, WriteResult
 MOST_ROWS = 10_000
 MOST_BYTES = 64 << 20
 _GENERATED = frozenset(("NULL", "DEFAULT", "0"))
-_CONSTANT = re.compile(r"\s*([-+]?[0-9][0-9.eE+-]*|'(?:[^'\\]|'')*'|0[xX][0-9a-fA-F]+|[xX]'[0-9a-fA-F]*')\s*")
+_DUPLICATES = re.compile(rb"Duplicates: (\d+)")
 _CHANGED = re.compile(rb"Changed: (\d+)")
 
 
@@ -57,16 +58,21 @@ class Imager:
     async def write(self, record: Recording) -> WriteResult:
         """Run one write; its own part of ``result``. Raises NotSupported, TooManyRows and the server's errors."""
         op = record.write.op
-        if op == "I":
-            before: list[Row] = []
+        pairs: Sequence[tuple[Row | None, Row | None]] | None = None
+        if record.candidates:
+            before, after, pairs, part = await self._upsert(record)
+        elif op == "I":
+            before = []
             after, part = await self._insert(record)
         else:
             before, after, part = await self._change(record)
         part.op = op
         if not record.keys_only:
             self.versions.append(zlib.crc32(repr(record.table).encode()))
-            made = undo_records(record, self.schema, before, after, self.numbers)
-            part.affected = len(made)
+            made = undo_records(
+                record, self.schema, pairs_of(record, before, after) if pairs is None else pairs, self.numbers
+            )
+            part.affected = len(made) if pairs is None else part.affected
             self.undo += made
         self.result.add(part)
         if record.keys_only or made:
@@ -87,9 +93,14 @@ class Imager:
         part.matched = len(before)
         part.affected = _changed(done)
         part.last_insert_id = done.last_insert_id
-        if record.write.op == "D" and done.affected != len(before):
+        deletes = record.write.op == "D"
+        if deletes and done.affected != len(before) and not record.write.ignore:
             raise _unexpected(record, len(before), done.affected)
-        if record.write.op == "D" or not before or not record.needs_after:
+        if deletes and before and record.write.ignore:
+            left = await self.send("image", record.after(before))
+            kept = {record.key_of(record.capture.read(row)) for row in left.rows}
+            return [row for row in before if record.key_of(row) not in kept], [], part
+        if deletes or not before or not record.needs_after:
             return before, [], part
         answer = await self.send("image", record.after(before))
         after = [record.capture.read(row) for row in _bounded(answer.rows)]
@@ -112,9 +123,10 @@ class Imager:
         return part
 
     async def _insert(self, record: Recording) -> tuple[list[Row], WriteResult]:
-        if not record.write.insert_rows:
+        if not record.write.insert_rows and not self.returning:
             raise NotSupported(
-                "only INSERT … VALUES can be compensated in a BASE transaction", "use SET dbmesh_transaction='local'"
+                "INSERT … SELECT cannot be compensated on a server without INSERT … RETURNING",
+                "read the rows and insert them, or use SET dbmesh_transaction='local'",
             )
         if len(record.write.insert_rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
@@ -127,12 +139,51 @@ class Imager:
             warned = await self._warnings(done)
             answer = await self.send("image", await self._find_inserted(record, given, done))
         rows = [record.capture.read(row) for row in _bounded(answer.rows)]
-        if len(rows) != len(record.write.insert_rows):
+        if len(rows) > MOST_ROWS:
+            raise TooManyRows(f"{MOST_ROWS} rows")
+        if record.write.insert_rows and len(rows) != len(record.write.insert_rows):
             raise _unexpected(record, len(record.write.insert_rows), len(rows))
         part = WriteResult(affected=len(rows), matched=len(rows), records=len(rows), warnings=done.warnings)
         part.warning_rows = warned
         part.last_insert_id = _last_insert_id(record, rows) if self.returning else done.last_insert_id
         return rows, part
+
+    async def _upsert(
+        self, record: Recording
+    ) -> tuple[list[Row], list[Row], Sequence[tuple[Row | None, Row | None]], WriteResult]:
+        """A write that may meet rows: those are read before and after it."""
+        before = await self._candidates(record, record.candidates)
+        done = await self.send("dml", record.write.head)
+        part = WriteResult(affected=done.affected, matched=done.affected, warnings=done.warnings)
+        part.warning_rows = await self._warnings(done)
+        part.last_insert_id = done.last_insert_id
+        part.records = len(record.write.insert_rows)
+        part.duplicates = _duplicates(record, done)
+        where = record.candidates + (f" OR {record.rows_condition(before)}" if before else "")
+        after = await self._candidates(record, where)
+        found = effect([(record.key_of(row), row) for row in before], [(record.key_of(row), row) for row in after])
+        if record.keys_only:
+            return before, after, (), part
+        found_rows = self.connection.capabilities.found_rows
+        if not explains(found, record.kind, part.records, done.affected, found_rows):
+            raise NotSupported(
+                f"the new rows of {record.write.table} meet each other, or rows that somebody has just written, or are"
+                " stored otherwise than they were given: what was changed cannot be told",
+                "write them one by one, exactly as they are stored, or use SET dbmesh_transaction='local'",
+            )
+        if record.kind == "update":
+            part.affected = found.new + 2 * found.changed
+        return before, after, found.pairs, part
+
+    async def _candidates(self, record: Recording, where: str) -> list[Row]:
+        answer = await self.send(
+            "snapshot",
+            f"SELECT {record.capture.select_list} FROM {quoted(record.write.table)} WHERE {where}"
+            f" LIMIT {MOST_ROWS + 1} FOR UPDATE",
+        )
+        if len(answer.rows) > MOST_ROWS:
+            raise TooManyRows(f"{MOST_ROWS} rows")
+        return [record.capture.read(row) for row in _bounded(answer.rows)]
 
     async def _find_inserted(self, record: Recording, given: Sequence[str] | None, done: Result) -> str:
         """Where a server has no RETURNING: the new rows by their keys, constants or consecutive numbers."""
@@ -175,10 +226,18 @@ def _inserted_key(record: Recording, values: Sequence[str]) -> str | None:
         column = record.table.column(name)
         if column is not None and column.auto_increment and value.upper() in _GENERATED:
             return None
-        if not _CONSTANT.fullmatch(value):
+        if not CONSTANT.fullmatch(value):
             raise _unknown_key(record)
         parts.append(f"{quoted(name)} = {value}")
     return " AND ".join(parts)
+
+
+def _duplicates(record: Recording, done: Result) -> int:
+    """As the info string has it; a single row has none."""
+    found = _DUPLICATES.search(done.info)
+    if found:
+        return int(found[1])
+    return 1 - done.affected if record.kind == "ignore" else max(0, done.affected - 1)
 
 
 def _changed(done: Result) -> int:
@@ -201,8 +260,11 @@ def _given(record: Recording, values: Sequence[str]) -> dict[str, str]:
 def _last_insert_id(record: Recording, rows: Sequence[Row]) -> int:
     """What MySQL's OK packet says: the first number that the server chose, else the last one given."""
     column = next((c for c in record.table.columns if c.auto_increment), None)
-    if column is None or column.name not in rows[0].values:
+    if column is None or not rows or column.name not in rows[0].values:
         return 0
+    if not record.write.insert_rows:
+        given = column.name.lower() in {name.lower() for name in record.write.insert_columns}
+        return int(rows[-1 if given else 0].values[column.name].text or 0)
     numbers = [int(row.values[column.name].text or 0) for row in rows]
     for values, number in zip(record.write.insert_rows, numbers, strict=True):
         if _is_generated(record, column, values):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dbmesh.backend.pool import Capabilities
 from dbmesh.saga.writes import Write
 from dbmesh.schema import Table
 
@@ -32,6 +33,8 @@ class Connection(Protocol):
 
     @property
     def server_version(self) -> str: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
     async def execute(self, sql: bytes, /) -> Result: ...
 
 
@@ -75,6 +78,7 @@ class WriteResult:
     matched: int = 0
     last_insert_id: int = 0
     records: int = 0
+    duplicates: int = 0
     warnings: int = 0
     op: str = ""
     warning_rows: list[Cells] = field(default_factory=list)
@@ -85,6 +89,7 @@ class WriteResult:
         self.affected += other.affected
         self.matched += other.matched
         self.records += other.records
+        self.duplicates += other.duplicates
         self.warnings += other.warnings
         self.warning_rows += other.warning_rows
         self.last_insert_id = self.last_insert_id or other.last_insert_id
@@ -95,5 +100,5 @@ class WriteResult:
         if self.op == "U":
             return b"Rows matched: %d  Changed: %d  Warnings: %d" % (self.matched, self.affected, self.warnings)
         if self.op == "I" and self.records > 1:
-            return b"Records: %d  Duplicates: 0  Warnings: %d" % (self.records, self.warnings)
+            return b"Records: %d  Duplicates: %d  Warnings: %d" % (self.records, self.duplicates, self.warnings)
         return b""

@@ -143,7 +143,7 @@ def _is_too_large(record: Recording) -> bool:
 
 def _is_traceable(record: Recording, imager: Imager) -> bool:
     """Whether the keys of new rows can be had."""
-    if record.write.op != "I" or imager.returning:
+    if record.write.op != "I" or imager.returning or record.candidates:
         return True
     try:
         given_keys(record)
@@ -211,9 +211,9 @@ def _traced(unit: Unit, table: Table) -> Recording | None:
     assert unit.write is not None
     try:
         gates.check_keys(unit.write, table)
+        return tracing(unit.write, table)
     except NotSupported:
         return None
-    return tracing(unit.write, table)
 
 
 def undeclared(table: str) -> NotSupported:

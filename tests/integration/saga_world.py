@@ -76,16 +76,43 @@ def insert(data_source: str, table: str, columns: Sequence[str], *rows: Sequence
     return RouteUnit(data_source, table, sql, write)
 
 
-def update(data_source: str, table: str, assignments: str, where: str = "", **more: str) -> RouteUnit:
-    head = f"UPDATE `{table}` SET {assignments}"
+def upsert(data_source: str, table: str, columns: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> RouteUnit:
+    """``kind``: 'IGNORE', 'REPLACE', or what ON DUPLICATE KEY UPDATE assigns."""
+    listed = ", ".join(f"({', '.join(row)})" for row in rows)
+    verb = {"IGNORE": "INSERT IGNORE", "REPLACE": "REPLACE"}.get(kind, "INSERT")
+    tail = "" if kind in ("IGNORE", "REPLACE") else f" ON DUPLICATE KEY UPDATE {kind}"
+    sql = f"{verb} INTO `{table}` ({', '.join(columns)}) VALUES {listed}{tail}"
+    write = Write(
+        "I",
+        table,
+        f"`{table}`",
+        sql,
+        insert_columns=tuple(columns),
+        insert_rows=tuple(map(tuple, rows)),
+        ignore=kind == "IGNORE",
+        replace=kind == "REPLACE",
+        on_duplicate=bool(tail),
+    )
+    return RouteUnit(data_source, table, sql, write)
+
+
+def insert_select(data_source: str, table: str, columns: Sequence[str], query: str) -> RouteUnit:
+    sql = f"INSERT INTO `{table}` ({', '.join(columns)}) {query}"
+    return RouteUnit(data_source, table, sql, Write("I", table, f"`{table}`", sql, insert_columns=tuple(columns)))
+
+
+def update(
+    data_source: str, table: str, assignments: str, where: str = "", ignore: bool = False, **more: str
+) -> RouteUnit:
+    head = f"UPDATE {'IGNORE ' if ignore else ''}`{table}` SET {assignments}"
     names = tuple(re.findall(r"(?:^|,)\s*`?(\w+)`?\s*=", assignments))
-    write = Write("U", table, f"`{table}`", head, where=where, set_columns=names, **more)
+    write = Write("U", table, f"`{table}`", head, where=where, set_columns=names, ignore=ignore, **more)
     return RouteUnit(data_source, table, head + (f" WHERE {where}" if where else ""), write)
 
 
-def delete(data_source: str, table: str, where: str = "", **more: str) -> RouteUnit:
-    head = f"DELETE FROM `{table}`"
-    write = Write("D", table, f"`{table}`", head, where=where, **more)
+def delete(data_source: str, table: str, where: str = "", ignore: bool = False, **more: str) -> RouteUnit:
+    head = f"DELETE {'IGNORE ' if ignore else ''}FROM `{table}`"
+    write = Write("D", table, f"`{table}`", head, where=where, ignore=ignore, **more)
     return RouteUnit(data_source, table, head + (f" WHERE {where}" if where else ""), write)
 
 

@@ -106,7 +106,9 @@ def test_a_second_saga_waits_for_the_rows_of_the_first(base: Execute, town: Town
         "INSERT INTO note (body) VALUES ('x')",
         "INSERT INTO diary (line) VALUES ('x')",
         "SELECT * FROM person WHERE id = 1 FOR UPDATE",
-        "REPLACE INTO person (id, name) VALUES (1, 'x')",
+        "REPLACE INTO person (id, name) VALUES (1, 'x'), (1, 'y')",
+        "INSERT IGNORE INTO person (id, mail) VALUES (7, CONCAT('a', 'b'))",
+        "UPDATE person p, person q SET p.name = 'x' WHERE p.id = 1 AND q.id = 1",
         "UPDATE person SET id = id + 100 WHERE id = 1",
     ],
 )
@@ -152,3 +154,26 @@ def test_the_mode_cannot_change_within_a_transaction(base: Execute) -> None:
     with pytest.raises(pymysql.Error) as error:
         base("SET dbmesh_transaction = 'local'")
     assert error.value.args[0] == 1568
+
+
+@pytest.mark.parametrize("mode", ["eager", "deferred"])
+def test_writes_that_may_meet_rows_are_undone(base: Execute, town: Town, mode: str) -> None:
+    everything = "SELECT * FROM person_0 UNION ALL SELECT * FROM person_1 ORDER BY id"
+    before = town.shards(everything)
+    with closing(town.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET dbmesh_transaction = 'base', dbmesh_base_mode = '{mode}'")
+        cursor.execute("BEGIN")
+        assert cursor.execute("INSERT IGNORE INTO person (id, name) VALUES (4, 'x'), (5, 'e'), (6, 'f')") == 2
+        assert cursor.execute("REPLACE INTO person (id, name) VALUES (3, 'r'), (7, 'g')") == 3
+        odku = "INSERT INTO person (id, age) VALUES (1, 1), (8, 1) ON DUPLICATE KEY UPDATE age = 9, mail = 'm'"
+        assert cursor.execute(odku) == 3
+        assert cursor.execute("UPDATE IGNORE person SET mail = 'n' WHERE id IN (1, 5)") == 1
+        assert cursor.execute("DELETE IGNORE FROM person WHERE id IN (2, 3)") == 2
+        assert cursor.execute("INSERT INTO person (id, name) SELECT 2, name FROM person WHERE id = 6") == 1
+        cursor.execute("ROLLBACK")
+        assert town.shards(everything) == before
+        cursor.execute("BEGIN")
+        cursor.execute(odku)
+        cursor.execute("REPLACE INTO person (id, name) VALUES (2, 'z')")
+        cursor.execute("COMMIT")
+    assert town.persons() == {1: "a", 2: "z", 3: "c", 4: "d", 8: None}

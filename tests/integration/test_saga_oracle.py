@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
-from dbmesh.errors import BackendError
+from dbmesh.errors import BackendError, NotSupported
 from dbmesh.plan.model import RouteUnit
 from dbmesh.saga.script import reverse_script
 from dbmesh.sandbox import Server
 from dbmesh.transaction.base import Saga
-from tests.integration.saga_world import Client, World, delete, dump, insert, rules_of, update
+from tests.integration.saga_world import Client, World, delete, dump, insert, insert_select, rules_of, update, upsert
 
 EXAMPLES = int(os.environ.get("DBMESH_ORACLE_EXAMPLES", "40"))
 
@@ -204,6 +204,19 @@ def units(case: Case) -> Iterator[RouteUnit]:
             yield update("ds_0", "t", f"{names[-1]} = {values[-1]}", "c0 = 0")
         elif kind == "self":
             yield update("ds_0", "t", "c0 = CONCAT(c0, 'x')", "CONCAT(id, '') > 'K1'")
+        elif kind in ("ignore", "odku", "odku_key", "replace"):
+            rows = [(key, *values), (key_text(case.key, number + 5), *values)][: number % 2 + 1]
+            assigned = f"{names[0]} = VALUES({names[0]})" if kind == "odku" else "id = 99"
+            yield upsert(
+                "ds_0", "t", ("id", *names), rows, {"ignore": "IGNORE", "replace": "REPLACE"}.get(kind, assigned)
+            )
+        elif kind == "select":
+            listed = ", ".join(names)
+            yield insert_select("ds_0", "t", ("id", *names), f"SELECT id + 100, {listed} FROM t ORDER BY id")
+        elif kind == "update_ignore":
+            yield update("ds_0", "t", f"c0 = {values[0]}", "id IS NOT NULL", ignore=True)
+        elif kind == "delete_ignore":
+            yield delete("ds_0", "t", f"id > {key}", ignore=True)
         elif kind == "delete":
             yield delete("ds_0", "t", f"id > {key}")
         else:
@@ -222,6 +235,10 @@ async def answer(connection: Connection, unit: RouteUnit, codec: str) -> tuple[o
     return result.affected, result.last_insert_id, result.info
 
 
+def may_meet_rows(unit: RouteUnit) -> bool:
+    return unit.write is not None and (unit.write.ignore or unit.write.replace or unit.write.on_duplicate)
+
+
 async def play(case: Case, world: World, plain: World) -> None:
     codec = CODECS[case.state.client]
     proxy = world.proxies[0] if world.proxies else await world.proxy()
@@ -238,6 +255,10 @@ async def play(case: Case, world: World, plain: World) -> None:
                 told: tuple[object, ...] = (affected, result.last_insert_id, result.info)
             except BackendError as error:
                 told = (error.errno,)
+            except NotSupported:
+                if not may_meet_rows(unit):
+                    raise
+                break  # where a value is not stored as it is given
             assert told == expected, f"{told} {expected} {unit.sql}"
             assert dump(*world.sources["ds_0"])["t"] == dump(*plain.sources["ds_0"])["t"], (
                 f"rows differ after {unit.sql}"

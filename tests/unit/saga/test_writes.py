@@ -13,7 +13,7 @@ from dbmesh.saga import gates
 from dbmesh.saga.images import Row, key_index
 from dbmesh.saga.lock_keys import lock_keys
 from dbmesh.saga.script import reverse_script
-from dbmesh.saga.undo import Numbers, decode_image, encode_image, undo_records
+from dbmesh.saga.undo import Numbers, decode_image, encode_image, pairs_of, undo_records
 from dbmesh.saga.values import Value
 from dbmesh.saga.writes import recording
 from dbmesh.schema import Column, Index, Table
@@ -72,7 +72,9 @@ def test_a_composite_key_is_pinned_row_by_row() -> None:
 def test_only_rows_that_changed_get_an_undo_record() -> None:
     record = recording(UPDATE, ACCOUNT)
     before, after = [row("6", "1.00"), row("7", "2.00")], [row("7", "2.00"), row("6", "0.00")]
-    (undo,) = undo_records(record, "shop", before, after, Numbers(seq=4, bseq=2, stmt_no=1, original="UPDATE …"))
+    (undo,) = undo_records(
+        record, "shop", pairs_of(record, before, after), Numbers(seq=4, bseq=2, stmt_no=1, original="UPDATE …")
+    )
     assert (undo.seq, undo.bseq, undo.op, undo.original) == (5, 2, "U", "UPDATE …")
     assert undo.reverse_sql == (
         "UPDATE `shop`.`account_1` SET `balance`=1.00, `changed`='2026-01-01 00:00:00' WHERE `id` = 6"
@@ -82,7 +84,7 @@ def test_only_rows_that_changed_get_an_undo_record() -> None:
 
 def test_a_checksum_covers_what_the_compensation_relies_on() -> None:
     record = recording(UPDATE, ACCOUNT)
-    (undo,) = undo_records(record, "shop", [row("6", "1")], [row("6", "2")], Numbers(0, 1, 1))
+    (undo,) = undo_records(record, "shop", pairs_of(record, [row("6", "1")], [row("6", "2")]), Numbers(0, 1, 1))
     assert undo.crc == replace(undo, original="other", stmt_no=9).crc
     for change in ({"reverse_sql": "DELETE"}, {"table": "t"}, {"before": None}, {"key": {}}):
         assert undo.crc != replace(undo, **change).crc  # type: ignore[arg-type]
@@ -101,9 +103,9 @@ def test_an_insert_is_undone_by_its_key_and_a_delete_by_all_stored_columns() -> 
     delete = recording(Write("D", "account_1", "`account_1`", "DELETE FROM `account_1`"), ACCOUNT)
     assert insert.touched == delete.touched == stored
     whole = Row(values, {"id": "1", "owner": "AA"})
-    (undo,) = undo_records(insert, "shop", [], [whole], Numbers(0, 1, 1))
+    (undo,) = undo_records(insert, "shop", pairs_of(insert, [], [whole]), Numbers(0, 1, 1))
     assert undo.reverse_sql == "DELETE FROM `shop`.`account_1` WHERE `id` = 1 LIMIT 1"
-    (undo,) = undo_records(delete, "shop", [whole], [], Numbers(0, 1, 1))
+    (undo,) = undo_records(delete, "shop", pairs_of(delete, [whole], []), Numbers(0, 1, 1))
     assert undo.reverse_sql == (
         "INSERT INTO `shop`.`account_1` (`id`, `owner`, `balance`, `changed`) VALUES (1, 1, 1, 1)"
     )
@@ -143,9 +145,7 @@ def test_without_a_primary_key_the_smallest_unique_not_null_key_names_a_row() ->
 @pytest.mark.parametrize(
     ("write", "table", "reason"),
     [
-        ({"ignore": True}, {}, "IGNORE"),
-        ({"replace": True}, {}, "REPLACE"),
-        ({"on_duplicate": True}, {}, "ON DUPLICATE KEY"),
+        ({"op": "X"}, {}, "this form"),
         ({"set_columns": ("ID",)}, {}, "key column ID"),
         ({"set_columns": ("alias.x",)}, {}, "not known"),
         ({}, {"primary_key": (), "unique": ()}, "no primary or unique not-null key"),
@@ -164,7 +164,7 @@ def test_what_could_not_be_compensated_is_refused(write: dict[str, Any], table: 
 def test_the_reverse_script_is_commented_and_ends_the_branch() -> None:
     record = recording(UPDATE, ACCOUNT)
     numbers = Numbers(0, 3, 1, original="UPDATE account\n SET balance = 0")
-    undo = undo_records(record, "shop", [row("6", "1")], [row("6", "2")], numbers)
+    undo = undo_records(record, "shop", pairs_of(record, [row("6", "1")], [row("6", "2")]), numbers)
     lines = reverse_script("dm-1", "ds_1", "shop", undo, "`_dbmesh`.`branch`", "`_dbmesh`.`row_lock`")
     assert lines[5] == "BEGIN;"
     assert lines[9:12] == [
