@@ -134,10 +134,8 @@ async def collected(session: Session, text: str, state: SessionState) -> tuple[R
 
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
-    if bound.merge is not None and session.settings.pipes_as_concat and _has_pipes(session, bound):
-        raise NotSupported(
-            "|| under PIPES_AS_CONCAT in a statement over several data nodes", "write CONCAT(), or OR for the operator"
-        )
+    if bound.merge is not None or bound.federation is not None or len(bound.units) != 1:
+        _check_several(session, plan, bound)
     outcome = await _pinned(session, plan, bound, caller)
     if session.transaction is not None:
         reads = bool(plan.tables) and (not plan.writes or plan.locks)
@@ -147,8 +145,20 @@ async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -
     return outcome
 
 
-def _has_pipes(session: Session, bound: Bound) -> bool:
-    return "||" in session.text or any("||" in unit.sql for unit in bound.units)
+def _check_several(session: Session, plan: Plan, bound: Bound) -> None:
+    """Refuse over several data nodes what only one connection, or one server's reading, has right."""
+    pipes = "||" in session.text or any("||" in unit.sql for unit in bound.units)
+    if pipes and session.settings.pipes_as_concat and not plan.writes:
+        raise NotSupported(
+            "|| under PIPES_AS_CONCAT in a statement over several data nodes", "write CONCAT(), or OR for the operator"
+        )
+    own = session.pins.own
+    named = {name for _, name in plan.tables}.intersection(own.tables.values() if own is not None else ())
+    if named and not plan.kind.is_ddl:
+        raise NotSupported(
+            f"temporary table {min(named)} in a statement over several data nodes: it is on one connection",
+            "ask for the other tables' rows first",
+        )
 
 
 async def _pinned(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:

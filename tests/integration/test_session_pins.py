@@ -114,6 +114,28 @@ def test_a_temporary_table_that_exists_before_a_transaction_is_in_it(town: Town)
         assert run(connection, "SELECT COUNT(*) FROM person") == ((0,),)
 
 
+def test_a_temporary_table_is_joined_with_what_is_beside_it_and_with_nothing_else(town: Town) -> None:
+    town.servers[0].script(["CREATE TABLE hidden (id INT)", "INSERT INTO hidden VALUES (1), (2)"], database="town_0")
+    try:
+        with closing(town.connect()) as connection:
+            run(connection, "INSERT INTO person (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')")
+            run(connection, "INSERT INTO street (id, name) VALUES (2, 'High Street')")
+            run(connection, "CREATE TEMPORARY TABLE hidden (id INT)")
+            run(connection, "INSERT INTO hidden VALUES (2)")
+            assert run(connection, "SELECT s.name FROM hidden h JOIN street s ON s.id = h.id") == (("High Street",),)
+            for sql in (
+                "SELECT p.name FROM hidden h JOIN person p ON p.id = h.id",
+                "SELECT name FROM person WHERE id IN (SELECT id FROM hidden)",
+                "SELECT id FROM hidden UNION SELECT id FROM person",
+            ):
+                assert run(connection, sql) == 1235, sql
+            assert run(connection, "INSERT INTO hidden SELECT id FROM person") == 1235
+            run(connection, "DROP TABLE hidden")
+            assert run(connection, "SELECT COUNT(*) FROM hidden") == ((2,),)
+    finally:
+        town.servers[0].script(["DROP TABLE hidden"], database="town_0")
+
+
 @pytest.mark.parametrize(
     "sql",
     [
