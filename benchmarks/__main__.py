@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.point_select import HAPROXIES, Comparison, compare
+from benchmarks.point_select import HAPROXIES, MESH, PREPARED, Comparison, compare
 from benchmarks.scatter import ROWS, SQL, measure
 from dbmesh.sandbox.apt import InstallError
 from dbmesh.sandbox.install import ensure_packages
@@ -36,7 +36,7 @@ def main(context: click.Context) -> None:
 @click.option("--seconds", default=5, show_default=True, help="Length of one turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print the samples instead of a table.")
 def point_select(threads: int, rounds: int, seconds: int, as_json: bool) -> None:
-    """CPU of the mesh per query next to HAProxy's in TCP mode: sysbench oltp_point_select, text protocol."""
+    """CPU of the mesh per query next to HAProxy's in TCP mode: sysbench oltp_point_select, as text and prepared."""
     console = Console(stderr=as_json)
     try:
         _ensure_programs()
@@ -80,8 +80,8 @@ def _table(comparison: Comparison) -> Table:
         table.add_row(f"{name}: µs CPU per query", *_spread([sample.cpu for sample in samples], ".1f"))
         table.add_row(f"{name}: queries per second", *_spread([sample.rate for sample in samples], ",.0f"))
     table.add_section()
-    for other in HAPROXIES:
-        table.add_row(f"CPU per query: mesh / {other}", *_spread(comparison.ratios(other), ".2f"))
+    for one, other in ((PREPARED, MESH), *((MESH, other) for other in HAPROXIES)):
+        table.add_row(f"CPU per query: {one} / {other}", *_spread(comparison.ratios(one, other), ".2f"))
     return table
 
 

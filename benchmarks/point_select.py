@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks import shards, sysbench
 from benchmarks.cpu import cpu_seconds
@@ -20,17 +20,19 @@ from dbmesh.sandbox import Mesh, Sandbox, Server
 TABLE, KEY, PLAIN = "sbtest1", "id", "plain"
 WARM_UP_SECONDS = 2
 MESH = "mesh"
+PREPARED = "mesh, prepared statements"
 # The mesh has one worker, thus HAProxy with one thread is its like; out of the box HAProxy takes one per core.
 HAPROXIES = {"HAProxy, 1 thread": 1, "HAProxy, out of the box": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy under test: its process, and where clients reach it."""
+    """A proxy under test: its process, where clients reach it, and whether they prepare their statements."""
 
     name: str
     pid: int
     endpoint: Endpoint
+    prepared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,9 @@ class Comparison:
     transport: Transport
     samples: Mapping[str, Sequence[Sample]]
 
-    def ratios(self, other: str) -> list[float]:
-        """CPU per query of the mesh divided by the other proxy's, round by round."""
-        return [ours.cpu / theirs.cpu for ours, theirs in zip(self.samples[MESH], self.samples[other], strict=True)]
+    def ratios(self, one: str, other: str) -> list[float]:
+        """CPU per query of one divided by the other's, round by round."""
+        return [ours.cpu / theirs.cpu for ours, theirs in zip(self.samples[one], self.samples[other], strict=True)]
 
 
 def compare(threads: int, rounds: int, seconds: int) -> Iterator[Comparison]:
@@ -63,6 +65,7 @@ def compare(threads: int, rounds: int, seconds: int) -> Iterator[Comparison]:
         for transport in transports:
             with ExitStack() as stack:
                 proxies = [stack.enter_context(_mesh(sandbox, server, transport))]
+                proxies.append(replace(proxies[0], name=PREPARED, prepared=True))
                 for name, nbthread in HAPROXIES.items():
                     proxies.append(stack.enter_context(_haproxy(sandbox, server, transport, name, nbthread)))
                 yield Comparison(transport, _turns(proxies, threads, rounds, seconds))
@@ -72,7 +75,7 @@ def _turns(proxies: Sequence[Proxy], threads: int, rounds: int, seconds: int) ->
     """One turn each per round; the order turns round, so that a drift of the machine hits all alike."""
     samples: dict[str, list[Sample]] = {proxy.name: [] for proxy in proxies}
     for proxy in proxies:
-        sysbench.run(proxy.endpoint, threads, WARM_UP_SECONDS)
+        sysbench.run(proxy.endpoint, threads, WARM_UP_SECONDS, proxy.prepared)
     for turn in range(rounds):
         for proxy in proxies if turn % 2 == 0 else reversed(proxies):
             samples[proxy.name].append(_sample(proxy, threads, seconds))
@@ -81,7 +84,7 @@ def _turns(proxies: Sequence[Proxy], threads: int, rounds: int, seconds: int) ->
 
 def _sample(proxy: Proxy, threads: int, seconds: int) -> Sample:
     before = cpu_seconds(proxy.pid)
-    load = sysbench.run(proxy.endpoint, threads, seconds)
+    load = sysbench.run(proxy.endpoint, threads, seconds, proxy.prepared)
     spent = cpu_seconds(proxy.pid) - before
     return Sample(spent / load.queries * 1e6, load.rate)
 

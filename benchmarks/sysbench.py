@@ -1,4 +1,4 @@
-"""The load: sysbench's oltp_point_select in the text protocol."""
+"""The load: sysbench's oltp_point_select, in the text protocol or by prepared statements."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ def prepare(server: Server, database: str) -> None:
     _run(Endpoint(account.user, account.password, database, socket=server.socket), ["prepare"])
 
 
-def run(endpoint: Endpoint, threads: int, seconds: int) -> Load:
+def run(endpoint: Endpoint, threads: int, seconds: int, prepared: bool = False) -> Load:
     """Point selects by uniformly chosen keys for so many seconds."""
-    output = _run(endpoint, [f"--threads={threads}", f"--time={seconds}", "run"])
+    mode = f"--db-ps-mode={'auto' if prepared else 'disable'}"
+    output = _run(endpoint, [mode, f"--threads={threads}", f"--time={seconds}", "run"])
     queries, rate, ignored = _QUERIES.search(output), _RATE.search(output), _IGNORED.search(output)
     if not (queries and rate and ignored) or int(ignored[1]):
         raise RuntimeError(f"sysbench's report cannot be read or counts errors:\n{output}")
@@ -62,7 +63,6 @@ def _run(endpoint: Endpoint, arguments: Sequence[str]) -> str:
         "sysbench",
         "oltp_point_select",
         "--db-driver=mysql",
-        "--db-ps-mode=disable",
         "--rand-type=uniform",
         "--tables=1",
         f"--table-size={TABLE_ROWS}",

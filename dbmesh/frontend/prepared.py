@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from dbmesh.backend.statements import Execution
 from dbmesh.errors import MeshError
+from dbmesh.frontend.prepared_shortcut import Shortcut
+from dbmesh.plan.model import Plan
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.parameters import Parameter
 from dbmesh.sql.classify import StatementKind
@@ -82,11 +84,17 @@ class Cursor:
 
 
 class Call:
-    """One execution: the values, as SQL says them and as they came. ``types``: two bytes for each."""
+    """One execution: the values, as SQL says them and as they came. ``types``: two bytes for each.
 
-    __slots__ = ("arguments", "types", "values")
+    ``ahead``: some values came as long data, so that the packet alone does not tell all of them.
+    """
 
-    def __init__(self, types: bytes, values: Sequence[Parameter], arguments: Sequence[Argument]) -> None:
+    __slots__ = ("ahead", "arguments", "types", "values")
+
+    def __init__(
+        self, types: bytes, values: Sequence[Parameter], arguments: Sequence[Argument], ahead: bool = False
+    ) -> None:
+        self.ahead = ahead
         self.types = types
         self.values = values
         self.arguments = arguments
@@ -123,6 +131,8 @@ class Statement:
     long_failure: MeshError | None = None
     cursor: Cursor | None = None
     marked: dict[str, Marked] = field(default_factory=dict)
+    shortcut: Shortcut | None = None
+    considered: Plan | None = None  # for which ``shortcut`` is what there is
 
     def server_text(self, sql: str, call: Call) -> Marked:
         """A bound text as a server is to prepare it, remembered where no value is in it. Hot."""
@@ -148,7 +158,7 @@ class Statements:
     in_use = 0
 
     def __init__(self) -> None:
-        self.relayed: tuple[Statement, Call] | None = None  # what was executed last without a task
+        self.relayed: tuple[Statement, bytes] | None = None  # what was executed last without a task
         self._last_id = 0
         self._by_id: dict[int, Statement] = {}
         self._by_name: dict[str, Statement] = {}

@@ -14,6 +14,7 @@ from dbmesh.errors import NotSupported
 from dbmesh.frontend import planned
 from dbmesh.frontend.prepared import Call, NoCursor, Statement
 from dbmesh.frontend.prepared_answers import BinaryAnswers, CursorAnswers
+from dbmesh.frontend.prepared_shortcut import shortcut_of
 from dbmesh.protocol.commands import Fetch, SendLongData
 from dbmesh.protocol.constants import Status
 from dbmesh.protocol.failures import PacketTooLarge
@@ -37,10 +38,13 @@ def on_execute(session: Session, payload: bytes) -> None:
     statement = session.prepared.find(int.from_bytes(payload[1:5], "little"), "mysqld_stmt_execute")
     statement.close_cursor()
     session.text = statement.text
+    if statement.shortcut is not None and statement.shortcut.relay(session, statement, payload):
+        session.prepared.relayed = statement, payload
+        return
     call = _call(session, statement, payload)
     with_cursor = payload[5] & _READ_ONLY_CURSOR
     if not with_cursor and _relay_now(session, statement, call):
-        session.prepared.relayed = statement, call
+        session.prepared.relayed = statement, payload
         return
     session.start(run(session, statement, (CursorAnswers if with_cursor else BinaryAnswers)(session, statement, call)))
 
@@ -48,7 +52,8 @@ def on_execute(session: Session, payload: bytes) -> None:
 def again(session: Session) -> None:
     """Run anew what a server had lost."""
     assert session.prepared.relayed is not None
-    statement, call = session.prepared.relayed
+    statement, payload = session.prepared.relayed
+    call = _call(session, statement, payload)
     session.start(run(session, statement, BinaryAnswers(session, statement, call)))
 
 
@@ -70,9 +75,8 @@ def _call(session: Session, statement: Statement, payload: bytes) -> Call:
             raise WrongArguments()
     values = read_parameters(payload, at, nulls, types, ahead)
     numbers = statement.placeholders.limits
-    if numbers:
-        return Call(types, values, [_argument(session, value, at in numbers) for at, value in enumerate(values)])
-    return Call(types, values, [_argument(session, value) for value in values])
+    arguments = [_argument(session, value, at in numbers) for at, value in enumerate(values)]
+    return Call(types, values, arguments, bool(ahead))
 
 
 def _argument(session: Session, value: Parameter, number: bool = False) -> Argument:
@@ -110,7 +114,7 @@ def _quoted(session: Session, raw: bytes) -> str:
 
 def _relay_now(session: Session, statement: Statement, call: Call) -> bool:
     """The hot path; False: take the slow one."""
-    if not session.plain or session.has_own(statement.kind):
+    if not session.plain or call.ahead or session.has_own(statement.kind):
         return False
     generation = session.mesh.generation
     shape = statement.placeholders.variant(call.forms).shape([argument.literal for argument in call.arguments])
@@ -134,6 +138,9 @@ def _relay_now(session: Session, statement: Statement, call: Call) -> bool:
     if known is None:
         cluster.release(connection)
         return False
+    if statement.considered is not plan and statement.database == session.database:
+        statement.considered = plan
+        statement.shortcut = shortcut_of(session, statement, plan, shape.literals, call)
     return session.relay_over(cluster, connection, execution.packets(known), key)
 
 

@@ -28,6 +28,7 @@ class PlanCache:
 
     def __init__(self, size: int = 4096) -> None:
         self._half = max(1, size // 2)
+        self.version = 0  # another one after `clear`
         self._young: dict[_Key, Plan | _Variants] = {}
         self._old: dict[_Key, Plan | _Variants] = {}
 
@@ -65,6 +66,7 @@ class PlanCache:
     def clear(self) -> None:
         """Forget all plans: the schema or the rules have changed."""
         self._young, self._old = {}, {}
+        self.version += 1
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

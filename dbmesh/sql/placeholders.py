@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dbmesh.errors import NotSupported
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint, literal_spans
 from dbmesh.sql.tokens import Token, TokenKind, tokens
 
@@ -165,8 +164,7 @@ class Placeholders:
         literals = tuple(
             starts.pop(start, literal) for (start, _), literal in zip(literal_spans(text), shape.literals, strict=True)
         )
-        if any(forms[index] != "n" for index in starts.values()):
-            raise NotSupported("a ? where no value can stand", "write the statement with a literal")
+        assert all(forms[index] == "n" for index in starts.values()), "a value is no literal of its spelled text"
         return Variant(_BEGIN + shape.key, literals)  # no plan of a text: its columns would be called otherwise
 
     def _parts(self, arguments: Sequence[Argument]) -> tuple[list[str], list[tuple[int, int]], list[int]]:
