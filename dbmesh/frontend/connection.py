@@ -217,6 +217,12 @@ class ClientConnection(asyncio.Protocol):
         self.send(error_packet(error))
         self.close()
 
+    def fail(self, error: MeshError, sequence: int) -> None:
+        """End the connection with an ERR packet of that sequence id."""
+        self._sequence = sequence
+        self.send(error_packet(error))
+        self.close()
+
     def abort(self) -> None:
         """End the connection now."""
         self._transport.abort()
@@ -279,12 +285,10 @@ class ClientConnection(asyncio.Protocol):
                 self._take(payload)
         except ProtocolError as error:
             self._busy = True
-            self._sequence = framer.expected
-            self.send(error_packet(error))
             if isinstance(error, PacketTooLarge):
-                self._transport.set_protocol(_Rest(self, self._transport, framer.skipper()))
+                self._transport.set_protocol(_Rest(self, self._transport, framer.skipper(), error))
             else:
-                self.close()
+                self.fail(error, framer.expected)
         finally:
             self._pumping = False
         if framer.buffered <= SENT_AHEAD:
@@ -372,18 +376,26 @@ class ClientConnection(asyncio.Protocol):
 
 
 class _Rest(asyncio.Protocol):
-    """Reads the rest of a command that is too long, and closes after it."""
+    """Reads the rest of a command that is too long, answers and closes. The client may be reading only then."""
 
-    def __init__(self, connection: ClientConnection, transport: asyncio.Transport, skipper: Skipper) -> None:
+    def __init__(
+        self, connection: ClientConnection, transport: asyncio.Transport, skipper: Skipper, error: MeshError
+    ) -> None:
         self._connection = connection
         self._transport = transport
         self._skipper = skipper
-        self._timer = asyncio.get_running_loop().call_later(LINGER, transport.abort)
+        self._error = error
+        self._timer = asyncio.get_running_loop().call_later(LINGER, self._end)
         self.data_received(b"")
 
     def data_received(self, data: bytes) -> None:
-        if self._skipper.feed(data):
-            self._transport.close()
+        if not self._transport.is_closing() and self._skipper.feed(data):
+            self._end()
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        if not self._transport.is_closing():
+            self._connection.fail(self._error, self._skipper.sequence)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()

@@ -24,7 +24,7 @@ def checked(rest: str) -> str:
     if not rest or LIKE.match(rest):
         return rest
     words = tokens(rest)
-    if words[0].upper != "WHERE":
+    if not words or words[0].upper != "WHERE":
         raise NotSupported(f"'{rest[:40]}' after SHOW", "write LIKE 'pattern' or WHERE with a condition")
     for at, token in enumerate(words):
         _check(token, words[at - 1] if at else None, words[at + 1] if at + 1 < len(words) else None)

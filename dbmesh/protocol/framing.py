@@ -132,11 +132,12 @@ class Framer:
 
 
 class Skipper:
-    """Passes over one payload, from a packet's header on."""
+    """Passes over one payload, from a packet's header on. ``sequence``: the id behind the last packet's."""
 
-    __slots__ = ("_head", "_last", "_left")
+    __slots__ = ("_head", "_last", "_left", "sequence")
 
     def __init__(self) -> None:
+        self.sequence = 1
         self._head = b""
         self._left = 0
         self._last = False
@@ -157,5 +158,6 @@ class Skipper:
                 break
             self._left = int.from_bytes(self._head[:3], "little")
             self._last = self._left < MAX_PAYLOAD
+            self.sequence = (self._head[3] + 1) & 0xFF
             self._head = b""
         return self._last and not self._left

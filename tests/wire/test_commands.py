@@ -90,8 +90,9 @@ def test_a_command_out_of_order_gets_1156_and_a_close(live: Live) -> None:
 def test_a_command_over_max_packet_gets_1153_and_a_close(live: Live) -> None:
     with RawClient(live.port) as client:
         client.login()
-        client.send(b"\xff\xff\xff\x00" + bytes(0xFFFFFF) + b"\xff\xff\xff\x01" + bytes(0xFFFFFF) + b"\xff\xff\xff\x02")
+        client.send(frame(bytes(40 << 20), 0))
         assert client.error().errno == 1153
+        assert client.at_end()
 
 
 def test_twenty_mebibytes_both_ways(live: Live) -> None:

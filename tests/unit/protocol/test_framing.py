@@ -88,3 +88,21 @@ def test_sequence_ids_wrap() -> None:
     framer.feed(data)
     assert everything(framer) == [b"x"] * 300
     assert after == (250 + 300) % 256
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 16, 1 << 25])
+@pytest.mark.parametrize("length", [101, MAX_PAYLOAD, MAX_PAYLOAD + 5])
+def test_the_rest_of_a_payload_over_the_limit_is_passed_over_to_its_last_byte(length: int, size: int) -> None:
+    framer = Framer(max_size=100)
+    data, after = frames([bytes(length)], 0)
+    framer.feed(data[:size])
+    with pytest.raises(PacketTooLarge):
+        framer.next()
+    skipper = framer.skipper()
+    assert framer.buffered == 0
+    done = skipper.feed(b"")
+    for start in range(size, len(data), size):
+        assert not done
+        done = skipper.feed(data[start : start + size])
+    assert done
+    assert skipper.sequence == after
