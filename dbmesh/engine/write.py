@@ -18,7 +18,7 @@ from dbmesh.protocol import ColumnDefinition
 from dbmesh.transaction.failures import RowLocked
 from dbmesh.transaction.local import INTERRUPTED, LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
-from dbmesh.transaction.watch import Answer, WatchedStatement
+from dbmesh.transaction.watch import Answer, WatchedStatement, answer_of
 
 _COUNTER = re.compile(rb"(\w[\w ]*): (\d+)")
 _NO_ROWS = b"Rows matched: 0  Changed: 0  Warnings: 0"
@@ -43,7 +43,7 @@ async def write(
     guarded = names if guard else []
     idle = all(unit.sentry for unit in bound.units)
     outcome = Outcome(last_insert_id=bound.last_insert_id or 0, info=_NO_ROWS if idle else b"")
-    payloads: list[bytes] = []
+    returned: list[Sequence[bytes]] = []
     columns: list[ColumnDefinition] = []
     try:
         for name in guarded:
@@ -53,12 +53,11 @@ async def write(
             if unit.sentry is not None:
                 await _stand_sentry(unit, unit.sentry, connection, caller)
                 continue
-            answer = await (
-                _run(unit, connection, caller, bound.leaves) if watched is None else watched.run(unit, connection)
-            )
+            running = _run(unit, connection, caller, bound) if watched is None else watched.run(unit, connection)
+            answer = await running
             if bound.leaves:
                 await read_back(connection, bound.leaves, outcome if number == bound.leaving else Outcome())
-            payloads += answer.payloads
+            returned.append(answer.payloads)
             columns = answer.result.columns
             _take(answer, unit, number, bound, outcome)
         if watched is not None:
@@ -73,11 +72,21 @@ async def write(
     except BaseException:
         await transaction.abort(INTERRUPTED)
         raise
-    if columns:  # a write with RETURNING, which is never parted
+    if columns:  # a write with RETURNING
+        rows = _in_order(returned, bound.returned)
         caller.columns(columns)
-        caller.rows(payloads)
-        outcome.rows = len(payloads)
+        caller.rows(rows)
+        outcome.rows = len(rows)
+        outcome.set_last_insert_id = bound.last_insert_id
     return outcome
+
+
+def _in_order(returned: Sequence[Sequence[bytes]], places: Sequence[int]) -> Sequence[bytes]:
+    """The rows that the units gave, in the order of the statement's own rows."""
+    if not places:
+        return returned[0]
+    following = [iter(rows) for rows in returned]
+    return [next(following[place]) for place in places]
 
 
 async def _stand_sentry(unit: RouteUnit, refusal: NotSupported, connection: Connection, caller: Caller) -> None:
@@ -85,16 +94,18 @@ async def _stand_sentry(unit: RouteUnit, refusal: NotSupported, connection: Conn
         raise refusal
 
 
-async def _run(unit: RouteUnit, connection: Connection, caller: Caller, leaves: Sequence[str]) -> Answer:
+async def _run(unit: RouteUnit, connection: Connection, caller: Caller, bound: Bound) -> Answer:
     try:
+        if bound.returned:
+            return await answer_of(connection, caller.request(unit.sql))
         if unit.file is None:
             result = await connection.execute(caller.request(unit.sql))
         else:
             sql = unit.sql.encode(caller.encoding, "surrogateescape")
             result = await connection.load(sql, unit.file.chunks())
     except BackendError:
-        if leaves:
-            await read_back(connection, leaves, Outcome())  # for the connection's state to be known
+        if bound.leaves:
+            await read_back(connection, bound.leaves, Outcome())  # for the connection's state to be known
         raise
     return Answer(result, await connection.warnings() if result.warnings else [])
 

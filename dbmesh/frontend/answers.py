@@ -148,7 +148,11 @@ class Answers:
     async def relay(self, connection: Connection, request: Request, last_insert_id: int | None) -> Outcome:
         """Where the backend's own numbers or flags would be wrong, the mesh answers."""
         if last_insert_id is not None:
-            outcome = outcome_of(await connection.execute(request), last_insert_id)
+            outcome = await self._translate(connection, request)
+            if outcome.rows is None:
+                outcome.last_insert_id = last_insert_id
+            else:  # rows of RETURNING, after which LAST_INSERT_ID() tells it
+                outcome.set_last_insert_id = last_insert_id
         else:
             outcome = await self._relayed(connection, request)
         if outcome.warnings or outcome.errno:

@@ -18,7 +18,7 @@ from dbmesh.plan.session_functions import check_functions, user_variables
 from dbmesh.plan.write_text import (
     answered_edits,
     check_known_functions,
-    check_parted,
+    check_numbered,
     file_grant,
     qualified_edits,
     sets_last_insert_id,
@@ -28,6 +28,7 @@ from dbmesh.rules.model import BroadcastTable, DataNode, LogicalDatabase, Sharde
 from dbmesh.schema import Column, Table
 from dbmesh.sql.classify import classify
 from dbmesh.sql.fingerprint import literal_spans
+from dbmesh.sql.layout import Span
 
 _Made = TypeVar("_Made", CopiesInsert, ShardedInsert)
 
@@ -124,6 +125,7 @@ class _Planner:
             extended=bool(extras),
             numbering=numbering,
             apart=apart,
+            returning=self.insert.returning,
         )
         return self._about(plan)
 
@@ -132,8 +134,10 @@ class _Planner:
         if len(self.insert.rows) < 2:
             return None
         try:
-            check_parted(self.insert.tokens)
-            check_known_functions(self.insert.tokens, [row.span for row in self.insert.rows])
+            check_numbered(self.insert.tokens)
+            _check_returned(self.insert)
+            tail = Span(self.insert.tail, len(self.insert.tokens))
+            check_known_functions(self.insert.tokens, [*(row.span for row in self.insert.rows), tail])
             self.edits += clock_edits(self.insert.tokens)
         except NotSupported as why:
             return why
@@ -210,6 +214,14 @@ def _check_subqueries(insert: InsertText) -> None:
         opened = at > 0 and insert.tokens[at - 1].text == "("
         if token.upper == "SELECT" or (token.upper in ("TABLE", "WITH") and opened):
             raise NotSupported("a subquery among the values of an INSERT", "use INSERT … SELECT")
+
+
+def _check_returned(insert: InsertText) -> None:
+    """The rows of RETURNING come in the order of VALUES, which can be told where each of these gives one."""
+    if insert.returning and (insert.ignore or insert.replace or insert.on_duplicate):
+        raise NotSupported(
+            "RETURNING from several data nodes, of rows that may be duplicates", "write to one sharding key"
+        )
 
 
 def _check_on_duplicate(insert: InsertText, rule: TableRule) -> None:

@@ -182,6 +182,7 @@ class ShardedInsert(Plan):
     extended: bool = False
     numbering: Numbering | None = None
     apart: NotSupported | None = None
+    returning: bool = False
     texts: tuple[tuple[str, str], ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -213,6 +214,7 @@ class ShardedInsert(Plan):
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         constants = tuple(literals)
         placed: dict[int, list[Placed]] = {}
+        homes: list[int] = []
         first_id: int | None = None
         numbered = False
         for row in self.rows:
@@ -223,7 +225,8 @@ class ShardedInsert(Plan):
                 made = call.next_key(self.table.name)
                 key = str(made) if isinstance(made, int) else f"'{made}'"
                 first_id = made if first_id is None and isinstance(made, int) else first_id
-            placed.setdefault(self._home(row, constants, key, missing, call.strict), []).append(Placed(row, key))
+            homes.append(self._home(row, constants, key, missing, call.strict))
+            placed.setdefault(homes[-1], []).append(Placed(row, key))
         if len(placed) > 1 and self.apart is not None:
             raise self.apart
         nodes = self.table.nodes
@@ -234,7 +237,9 @@ class ShardedInsert(Plan):
         told = self.numbering is not None and self.numbering.told
         last_insert_id = None if told else first_id
         given = self.numbering is not None and not numbered
-        return Bound(self.kind, self._kind(len(units)), units, last_insert_id=last_insert_id, given_ids=given)
+        returned = _places(homes) if self.returning and len(units) > 1 else ()
+        kind = self._kind(len(units))
+        return Bound(self.kind, kind, units, last_insert_id=last_insert_id, given_ids=given, returned=returned)
 
     def _kind(self, units: int) -> RouteKind:
         if units == 1:
@@ -270,6 +275,12 @@ class ShardedInsert(Plan):
             else:
                 raise NotSupported(f"an expression as the value of the sharding key column '{name}'", "give a literal")
         return tuple(values)
+
+
+def _places(homes: Sequence[int]) -> tuple[int, ...]:
+    """For each row the index of its data node among those that get any."""
+    places = {home: place for place, home in enumerate(sorted(set(homes)))}
+    return tuple([places[home] for home in homes])
 
 
 def _of_word(name: str, column: Column | None, word: str, strict: bool) -> KeyValue:

@@ -125,6 +125,7 @@ class Bound:
 
     ``data_source`` of a UNICAST unit is one of several that would do. ``last_insert_id``: what the OK packet must say,
     None to take the backend's. ``given_ids``: the client gave the ids itself, LAST_INSERT_ID() stays what it was.
+    ``returned``: for each row that a parted INSERT … RETURNING gives, the index of the unit it comes from.
     ``unsure_ids``: only the server that has run it can tell. ``federation``: the units only gather rows; what it says
     answers. ``otherwise``: another way, for when the merge finds out from its first rows that it cannot be right.
     ``leaves``: see `Plan.leaves`; of several units that of ``leaving`` has what one server would leave.
@@ -137,6 +138,7 @@ class Bound:
     last_insert_id: int | None = None
     affected: Literal["sum", "first"] = "sum"
     given_ids: bool = False
+    returned: tuple[int, ...] = ()
     leaves: tuple[str, ...] = ()
     unsure_ids: bool = False
     federation: Federation | None = None

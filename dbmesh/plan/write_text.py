@@ -24,10 +24,15 @@ def answered_edits(text: str, tokens: Sequence[Token]) -> list[Edit]:
     return session_edits_of(text, kept)
 
 
-def check_parted(tokens: Sequence[Token]) -> None:
-    """Refuse what several servers cannot do as one: numbers for LAST_INSERT_ID(…), rows of RETURNING."""
+def check_numbered(tokens: Sequence[Token]) -> None:
+    """Refuse numbers for LAST_INSERT_ID(…) from several servers."""
     if sets_last_insert_id(tokens):
         raise NotSupported("LAST_INSERT_ID(…) on several data nodes", "write to one sharding key")
+
+
+def check_parted(tokens: Sequence[Token]) -> None:
+    """Refuse what several servers cannot do as one: numbers for LAST_INSERT_ID(…), rows of RETURNING in no order."""
+    check_numbered(tokens)
     if any(token.upper == "RETURNING" for token in tokens):
         raise NotSupported("RETURNING from several data nodes", "write to one sharding key")
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dbmesh.backend.connection import Connection, Result
+from dbmesh.backend.connection import Connection, Request, Result
 from dbmesh.errors import NotSupported
 from dbmesh.saga import gates
 from dbmesh.saga.states import LockState
@@ -36,6 +36,23 @@ class Answer(NamedTuple):
     result: Result
     warning_rows: list[Cells]
     payloads: Sequence[bytes] = ()
+
+
+async def answer_of(connection: Connection, request: Request) -> Answer:
+    """Run one unit and keep the rows that RETURNING gives as they were sent. Raises TooManyRows."""
+    stream = await connection.stream(request)
+    payloads: list[bytes] = []
+    size = 0
+    while (batch := await stream.next_batch()) is not None:
+        payloads += batch
+        size += sum(map(len, batch))
+        if size > MOST_BYTES:
+            stream.close()
+            raise TooManyRows(f"{MOST_BYTES >> 20} MB of RETURNING")
+    ok = stream.reader.ok
+    assert ok is not None
+    result = Result(stream.columns, [], ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
+    return Answer(result, await connection.warnings() if ok.warnings else [], payloads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +118,7 @@ class WatchedStatement:
         return Answer(result, part.warning_rows)
 
     async def _as_it_is(self, unit: Unit, connection: Connection) -> Answer:
-        stream = await connection.stream(unit.sql.encode(self.encoding, "surrogateescape"))
-        payloads: list[bytes] = []
-        size = 0
-        while (batch := await stream.next_batch()) is not None:
-            payloads += batch
-            size += sum(map(len, batch))
-            if size > MOST_BYTES:
-                stream.close()
-                raise TooManyRows(f"{MOST_BYTES >> 20} MB of RETURNING")
-        ok = stream.reader.ok
-        assert ok is not None
-        result = Result(stream.columns, [], ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
-        rows = await connection.warnings() if ok.warnings else []
-        return Answer(result, rows, payloads)
+        return await answer_of(connection, unit.sql.encode(self.encoding, "surrogateescape"))
 
     async def look_up(self) -> None:
         """Raise RowLocked when a row belongs to another global transaction, TooManyRows."""

@@ -90,6 +90,13 @@ INSERT INTO item (id, name) SELECT 4013, 'selected';
 -- refused: its rows are on several data nodes, and INSERT … SELECT would read or write several data nodes
 INSERT INTO item (id, name) SELECT id + 5000, name FROM item WHERE id = 5;
 INSERT INTO item (id, name) VALUES (4014, 'x') RETURNING id, name;
+INSERT INTO item (id, name) VALUES (4038, 'h'), (4031, 'a'), (4034, 'd'), (4030, 'z'), (4035, 'e') RETURNING name, id, grp, id + 1 AS next;
+INSERT INTO item (id, name) VALUES (4039, 'h'), (4031, 'again'), (4040, 'd') RETURNING id;
+INSERT INTO item (id, name) VALUES (4041, UPPER('h')), (4042, 'b') RETURNING *;
+-- refused: RETURNING from several data nodes, of rows that may be duplicates
+INSERT IGNORE INTO item (id, name) VALUES (4043, 'h'), (4031, 'again') RETURNING id;
+-- refused: RETURNING from several data nodes, of rows that may be duplicates
+REPLACE INTO item (id, name) VALUES (4044, 'h'), (4031, 'again') RETURNING id;
 -- refused: a subquery among the values of an INSERT
 INSERT INTO item (id, name) VALUES (4015, (SELECT name FROM region WHERE id = 1));
 -- refused: an expression as the value of the sharding key column 'id'

@@ -20,6 +20,16 @@ def test_rows_are_parted_by_sharding_key_and_keep_their_text_and_order() -> None
     assert bound.affected == "sum"
 
 
+def test_rows_of_returning_come_back_in_the_order_of_values() -> None:
+    bound = bind("INSERT INTO t_order (order_id,user_id) VALUES (5,3),(6,2),(7,-1) RETURNING order_id")
+    assert [unit.sql for unit in bound.units] == [
+        "INSERT INTO `t_order_0` (order_id,user_id) VALUES (6,2) RETURNING order_id",
+        "INSERT INTO `t_order_1` (order_id,user_id) VALUES (5,3), (7,-1) RETURNING order_id",
+    ]
+    assert bound.returned == (1, 0, 1)
+    assert bind("INSERT INTO t_order (order_id,user_id) VALUES (5,3),(7,-1) RETURNING order_id").returned == ()
+
+
 def test_rows_for_one_node_stay_the_clients_text() -> None:
     sql = "insert  into t_order(order_id,user_id) values /* first */ (1,3) , (2,7) ; "
     assert sent(sql) == ["ds_1: insert  into `t_order_1`(order_id,user_id) values /* first */ (1,3) , (2,7)"]
@@ -210,7 +220,9 @@ def test_the_sharding_key_may_be_assigned_its_own_value_on_duplicate() -> None:
         ("INSERT INTO country (id,code,changed) VALUES (1,f(),now())", "a stored function"),
         ("INSERT INTO country (id,code,changed) VALUES (1,'de',DEFAULT)", "compute it for itself"),
         ("INSERT INTO country VALUES (1,'de','2026-01-01') RETURNING id", "RETURNING"),
-        ("INSERT INTO t_order (order_id,user_id) VALUES (1,1),(2,2) RETURNING order_id", "RETURNING"),
+        ("INSERT IGNORE INTO t_order (order_id,user_id) VALUES (1,1),(2,2) RETURNING order_id", "RETURNING"),
+        ("REPLACE INTO t_order (order_id,user_id) VALUES (1,1),(2,2) RETURNING order_id", "RETURNING"),
+        ("INSERT INTO t_order (order_id,user_id) VALUES (1,1),(2,2) RETURNING f(order_id)", "a stored function"),
         ("INSERT INTO t_order (order_id,user_id,note) VALUES (1,1,f()),(2,2,f())", "a stored function"),
         ("INSERT INTO setting VALUES ('a',(SELECT 1))", "a subquery"),
         ("INSERT INTO t_token VALUES ('ü',1),('\udce4',2)", "printable ASCII"),
