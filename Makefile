@@ -9,6 +9,7 @@ unexport PYTHONPATH PYTHONHOME
 
 BIN := .venv/bin
 STAMP := .venv/ready
+DRIVERS := .venv/drivers
 SERVER_TESTS := tests/integration tests/differential tests/crash
 PURE_TESTS := $(wildcard tests/unit tests/cases tests/wire)
 
@@ -20,6 +21,11 @@ venv: $(STAMP) ## the virtual environment in .venv
 $(STAMP): pyproject.toml scripts/make-venv
 	@scripts/make-venv .venv
 	@touch $(STAMP)
+
+# mysqlclient has to be compiled; where it cannot be, this says why and its tests are skipped
+$(DRIVERS): $(STAMP) tests/drivers/set_up.py
+	@$(BIN)/python -m tests.drivers.set_up
+	@touch $(DRIVERS)
 
 fmt: $(STAMP) ## format the code
 	@$(BIN)/python -m ruff check --fix-only --quiet .
@@ -40,7 +46,7 @@ unit: $(STAMP) ## the tests that need no server
 
 check: lint types arch unit ## the quick part: lint, types, arch, unit
 
-test: lint types arch ## the whole suite, real MariaDB servers included
+test: lint types arch $(DRIVERS) ## the whole suite, real MariaDB servers included
 	@$(BIN)/python -m pytest
 
 test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
