@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from dbmesh.sandbox.process import wait_until
 from tests.drivers.adapter import Answer, Client, Row
 
 T = TypeVar("T")
@@ -66,14 +67,13 @@ class AsyncClient(Client):
 
     def close(self) -> None:
         self._run(self.connection.ensure_closed())
-        self._run(self._all_closed())
+        wait_until(self._all_closed, 10, lambda: "the driver's socket stays open")
         self._runner.close()
 
-    async def _all_closed(self) -> None:
-        """The drivers do not wait until the loop has closed their sockets."""
-        async with asyncio.timeout(10):
-            while len(self._selector.get_map()) > 1:  # one is the loop's own
-                await asyncio.sleep(0.001)
+    def _all_closed(self) -> bool:
+        """The drivers do not wait until the loop has closed their sockets; one that stays is the loop's own."""
+        self._run(asyncio.sleep(0))
+        return len(self._selector.get_map()) == 1
 
 
 async def _awaited(opening: Callable[[], Awaitable[T]]) -> T:

@@ -59,7 +59,6 @@ def test_the_command_line_prints_what_it_prints_of_one_server(filled: World, pla
     assert len(ours) > 500
 
 
-@pytest.mark.xfail(reason="PREPARE as a statement is refused", strict=True)
 def test_the_command_line_prepares_by_text(filled: World, place: str) -> None:
     script = f"""
         PREPARE one FROM 'SELECT id, owner FROM account{place} WHERE id IN (?, ?) ORDER BY id';
