@@ -157,6 +157,17 @@ class Shards:
         )
         return [(_str(row[0]), _str(row[1]), _str(row[2])) for row in answer.rows]
 
+    async def all_locks(self, data_source: str, table: str | None = None) -> list[dict[str, str]]:
+        """All global locks of a data source, the oldest first, at most 10,000."""
+        only = "" if table is None else f" AND tbl={text(table)}"
+        answer = await self.links.ask(
+            data_source,
+            f"SELECT ds, db, tbl, key_text, state, gtrid, created_at FROM {self.place(data_source).name('row_lock')}"
+            f" WHERE ds={text(data_source)}{only} ORDER BY created_at, lock_key LIMIT 10000",
+        )
+        names = ("data_source", "schema", "table", "key", "state", "gtrid", "created_at")
+        return [dict(zip(names, map(_str, row), strict=True)) for row in answer.rows]
+
     async def holder(self, data_source: str, keys: str, gtrid: str) -> RowLocked | None:
         """Who else than ``gtrid`` holds one of the locks, None when they are free. ``keys``: a condition."""
         sql = (

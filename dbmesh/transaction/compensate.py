@@ -74,7 +74,40 @@ async def compensate(shards: Shards, gtrid: str, data_source: str, bseq: int, ep
     return Done()
 
 
-async def dry_run(shards: Shards, gtrid: str, data_source: str, bseqs: list[int]) -> Compensation:
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a human says of rows that others have changed. ``use``: 'current' leaves them, 'before' overwrites them.
+
+    ``seqs``: of the undo records that it is about; empty for all of the branch.
+    """
+
+    use: str
+    seqs: frozenset[int] = frozenset()
+
+    def covers(self, seq: int) -> bool:
+        return not self.seqs or seq in self.seqs
+
+
+async def mend(shards: Shards, gtrid: str, data_source: str, bseq: int, epoch: int, word: Word) -> Compensation:
+    """Undo a parked branch by a human's word; it becomes SKIPPED or FORCED. Raises DirtyRow, MeshError."""
+    done = Compensation()
+    async with shards.links.link(data_source) as link:
+        await link.execute("BEGIN")
+        try:
+            if await _lock_branch(shards, link, gtrid, data_source, bseq) in TO_COMPENSATE:
+                await _restore_all(shards, link, gtrid, data_source, bseq, done, word)
+                state = BranchState.SKIPPED if word.use == "current" else BranchState.FORCED
+                await _conclude(shards, link, gtrid, data_source, bseq, epoch, state)
+        except (DirtyRow, BackendError):
+            await link.execute("ROLLBACK")
+            raise
+        await link.execute("COMMIT")
+    return done
+
+
+async def dry_run(
+    shards: Shards, gtrid: str, data_source: str, bseqs: list[int], word: Word | None = None
+) -> Compensation:
     """Undo branches, the last first, in one local transaction that is rolled back. Raises DirtyRow, MeshError."""
     done = Compensation()
     async with shards.links.link(data_source) as link:
@@ -82,7 +115,7 @@ async def dry_run(shards: Shards, gtrid: str, data_source: str, bseqs: list[int]
         try:
             for bseq in sorted(bseqs, reverse=True):
                 if await _lock_branch(shards, link, gtrid, data_source, bseq) in TO_COMPENSATE:
-                    await _restore_all(shards, link, gtrid, data_source, bseq, done)
+                    await _restore_all(shards, link, gtrid, data_source, bseq, done, word)
         finally:
             await link.execute("ROLLBACK")
     return done
@@ -121,16 +154,32 @@ async def _entomb(shards: Shards, link: Link, gtrid: str, data_source: str, bseq
     )
 
 
-async def _conclude(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int, epoch: int) -> None:
+async def _conclude(
+    shards: Shards,
+    link: Link,
+    gtrid: str,
+    data_source: str,
+    bseq: int,
+    epoch: int,
+    state: BranchState = BranchState.COMPENSATED,
+) -> None:
     place = shards.place(data_source)
     which = f"gtrid={text(gtrid)} AND ds={text(data_source)} AND bseq={bseq}"
-    values = f"state='COMPENSATED', ended_at=NOW(6), note=NULL, epoch={epoch}"
+    values = f"state='{state}', ended_at=NOW(6), note=NULL, epoch={epoch}"
     changed = f"UPDATE {place.name('branch')} SET {values} WHERE {which}"
     await step("compensate_state", data_source, lambda: link.execute(changed))
     await link.execute(f"DELETE FROM {place.name('row_lock')} WHERE {which}")
 
 
-async def _restore_all(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int, done: Compensation) -> None:
+async def _restore_all(
+    shards: Shards,
+    link: Link,
+    gtrid: str,
+    data_source: str,
+    bseq: int,
+    done: Compensation,
+    word: Word | None = None,
+) -> None:
     answer = await link.execute(
         f"SELECT {UNDO_COLUMNS} FROM {shards.place(data_source).name('undo_record')} WHERE gtrid={text(gtrid)}"
         f" AND ds={text(data_source)} AND bseq={bseq} ORDER BY seq DESC, part"
@@ -139,21 +188,23 @@ async def _restore_all(shards: Shards, link: Link, gtrid: str, data_source: str,
     if not stored:
         raise DirtyRow(f"branch {bseq} has no undo records although it was committed")
     for _, statement in groupby(stored, key=lambda item: item.record.stmt_no):
-        await _restore_statement(link, data_source, list(statement), done)
+        await _restore_statement(link, data_source, list(statement), done, word)
 
 
-async def _restore_statement(link: Link, data_source: str, waiting: list[StoredUndo], done: Compensation) -> None:
+async def _restore_statement(
+    link: Link, data_source: str, waiting: list[StoredUndo], done: Compensation, word: Word | None
+) -> None:
     """Rows of one statement may stand in each other's way (unique keys, foreign keys): those that cannot go yet go in
     a later round."""
     while waiting:
-        left, error = await _round(link, data_source, waiting, done)
+        left, error = await _round(link, data_source, waiting, done, word)
         if error is not None and len(left) == len(waiting):
             raise error
         waiting = left
 
 
 async def _round(
-    link: Link, data_source: str, waiting: list[StoredUndo], done: Compensation
+    link: Link, data_source: str, waiting: list[StoredUndo], done: Compensation, word: Word | None
 ) -> tuple[list[StoredUndo], BackendError | None]:
     left: list[StoredUndo] = []
     first: BackendError | None = None
@@ -161,7 +212,7 @@ async def _round(
         if not stored.intact:
             raise DirtyRow(f"undo record {stored.record.seq} is damaged (its checksum is wrong)")
         try:
-            await _restore(link, data_source, stored.record, done)
+            await _restore(link, data_source, stored.record, done, word)
         except BackendError as error:
             if error.errno not in _IN_THE_WAY:
                 raise
@@ -170,20 +221,44 @@ async def _round(
     return left, first
 
 
-async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compensation) -> None:
+async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compensation, word: Word | None) -> None:
     current = await current_image(link, record)
-    if not still_ours(record, current):
+    sql = record.reverse_sql
+    try:
+        ours = still_ours(record, current)
+    except DirtyRow as dirty:
+        if word is None or not word.covers(record.seq):
+            raise
+        if word.use == "current":
+            done.lines.append(f"seq {record.seq} {record.op}: left as it is: {dirty}")
+            return
+        ours, sql = True, overwriting_sql(record, current is not None)
+    if not ours:
         done.lines.append(f"seq {record.seq} {record.op} {record.name} {record.row_condition}: already restored")
         return
-    answer: Answer = await step("compensate_row", data_source, lambda: link.execute(record.reverse_sql))
+    answer: Answer = await step("compensate_row", data_source, lambda: link.execute(sql))
     restored = await current_image(link, record)
     if answer.affected != 1 or restored != record.before:
         raise DirtyRow(
             f"{_row(record)} could not be restored exactly (affected {answer.affected}):"
             f" {difference(record.before, restored)}"
         )
-    done.executed.append(record.reverse_sql)
+    done.executed.append(sql)
     done.lines.append(f"seq {record.seq} {record.op} {_row(record)}: {difference(current, restored)}")
+
+
+def overwriting_sql(record: UndoRecord, exists: bool) -> str:
+    """Restores the before image whatever the row is now. Raises DirtyRow when not all of the row is known."""
+    before = record.before
+    if before is None:
+        return f"DELETE FROM {record.name} WHERE {record.row_condition} LIMIT 1"
+    if not exists and record.op == "U":
+        raise DirtyRow(f"{_row(record)} does not exist any more, and only the changed columns are known")
+    values = {quoted(name): literal(value) for name, value in before.items()}
+    if not exists:
+        return f"INSERT INTO {record.name} ({', '.join(values)}) VALUES ({', '.join(values.values())})"
+    assigned = ", ".join(f"{name}={value}" for name, value in values.items())
+    return f"UPDATE {record.name} SET {assigned} WHERE {record.row_condition} LIMIT 1"
 
 
 def still_ours(record: UndoRecord, current: Image | None) -> bool:

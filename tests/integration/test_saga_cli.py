@@ -173,3 +173,72 @@ async def test_one_data_source_is_replayed_alone_and_the_rest_later(world: World
     assert world.rows("SELECT COUNT(*) FROM account", "ds_1") == [(2,)]
     assert (await tx(tmp_path, "replay", saga.gtrid))[0] == 0
     assert world.dump() == before
+
+
+async def parked(world: World) -> str:
+    """A parked transaction: row 1 was changed by others, row 2 was not; its gtrid."""
+    proxy = await world.proxy()
+    saga = world.saga(proxy)
+    await run(saga, world.client(), update("ds_0", "account", "balance = balance + 1", "id IN (1, 2)"))
+    world.script("UPDATE account SET balance = 7 WHERE id = 1")
+    with pytest.raises(Exception, match="parked"):
+        await saga.rollback()
+    return saga.gtrid
+
+
+@pytest.mark.parametrize(
+    ("command", "restored", "state", "says"),
+    [
+        (("skip",), "7.00", "SKIPPED", "left as it is"),
+        (("force",), "100.00", "FORCED", "balance 7.00 → 100.00"),
+        (("force", "--use", "current"), "7.00", "SKIPPED", "left as it is"),
+    ],
+)
+async def test_a_humans_word_ends_a_parked_transaction(
+    world: World, tmp_path: Path, command: tuple[str, ...], restored: str, state: str, says: str
+) -> None:
+    gtrid = await parked(world)
+    during = world.dump()
+    where = (*command, gtrid, "--branch", "ds_0", "--reason", "the customer said so")
+    code, out, _ = await tx(tmp_path, *where, "--dry-run")
+    assert (code, says in out) == (0, True)
+    assert world.dump() == during
+    code, out, _ = await tx(tmp_path, *where, "--seq", "2")  # that is row 2, which is not in doubt
+    assert code == 2
+    assert world.dump() == during
+    code, out, _ = await tx(tmp_path, *where, "--seq", "1")
+    assert (code, says in out) == (0, True)
+    assert out.endswith(f"{gtrid}: ROLLED_BACK\n")
+    rows = world.rows("SELECT id, balance FROM account ORDER BY id")
+    assert [str(balance) for _, balance in rows] == [restored, "200.00"]
+    world.clean()
+    code, out, _ = await tx(tmp_path, "show", gtrid, "--json")
+    shown = json.loads(out)
+    assert [branch["state"] for branch in shown["shards"]["ds_0"]["branches"]] == [state]
+    assert "the customer said so" in json.dumps(shown["events"])
+    assert (await tx(tmp_path, *where))[0] == 2  # it waits for no word any more
+
+
+async def test_a_row_that_is_gone_is_not_invented(world: World, tmp_path: Path) -> None:
+    gtrid = await parked(world)
+    world.script("DELETE FROM account WHERE id = 1")
+    code, _, err = await tx(tmp_path, "force", gtrid, "--branch", "ds_0", "--reason", "x")
+    assert code == 2
+    assert "only the changed columns are known" in err
+
+
+async def test_locks_are_listed_and_only_what_has_ended_is_purged(world: World, tmp_path: Path) -> None:
+    gtrid = await parked(world)
+    code, out, _ = await tx(tmp_path, "locks", "--json")
+    held = json.loads(out)
+    assert (code, {lock["gtrid"] for lock in held}) == (0, {gtrid})
+    assert [lock["key"] for lock in held] == ["PRIMARY(1)", "PRIMARY(2)"]
+    assert (await tx(tmp_path, "locks", "--table", "nothing"))[1] == ""
+    world.script("UPDATE _sagas.g_tx SET created_at = '2020-01-01', decided_at = '2020-01-01'")
+    assert (await tx(tmp_path, "purge"))[1] == "0 ended transactions removed\n"
+    assert len(await listed(tmp_path)) == 1
+    await tx(tmp_path, "skip", gtrid, "--branch", "ds_0", "--reason", "x")
+    world.script("UPDATE _sagas.g_tx SET ended_at = '2020-01-01'")
+    assert (await tx(tmp_path, "purge"))[1] == "1 ended transactions removed\n"
+    assert await listed(tmp_path) == []
+    assert world.rows("SELECT * FROM _sagas.undo_record") == []

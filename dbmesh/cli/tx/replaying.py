@@ -1,0 +1,115 @@
+"""``dbmesh tx replay``: finishing what nobody drives any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from dbmesh.cli.options import rules_option
+from dbmesh.cli.tx.common import (
+    CONFLICT,
+    OK,
+    PARKED,
+    UNREACHABLE,
+    Exit,
+    actor,
+    chosen,
+    find,
+    json_option,
+    print_json,
+    run,
+    say,
+    tx,
+)
+from dbmesh.errors import MeshError
+from dbmesh.saga.coordinator import Kind
+from dbmesh.saga.states import TERMINAL, TO_COMPENSATE, TxState
+from dbmesh.transaction.compensate import DirtyRow, dry_run
+from dbmesh.transaction.log import GlobalTransaction
+from dbmesh.transaction.recovery import Proxy
+
+AT_WORK = (TxState.ACTIVE, TxState.COMMITTING)
+
+
+@tx.command()
+@rules_option
+@click.argument("gtrid")
+@click.option("--dry-run", is_flag=True, help="Undo everything, show it, and roll that back.")
+@click.option("--branch", "data_source", help="Only this data source.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the lease of a proxy that died has ended.")
+@json_option
+def replay(directory: Path, gtrid: str, dry_run: bool, data_source: str | None, wait: bool, as_json: bool) -> None:
+    """Undo a transaction that is active without its proxy, rolling back, or parked; free a committed one's locks."""
+
+    async def work(proxy: Proxy) -> int:
+        transaction = await find(proxy, gtrid)
+        only = chosen(transaction, data_source) if data_source else ()
+        if dry_run:
+            return await _rehearse(proxy, transaction, only or transaction.participants, as_json)
+        return await finish(proxy, transaction, only, wait, as_json)
+
+    run(directory, work)
+
+
+async def _rehearse(proxy: Proxy, transaction: GlobalTransaction, names: Sequence[str], as_json: bool) -> int:
+    lines: dict[str, list[str]] = {}
+    conflicts: dict[str, str] = {}
+    for name in names:
+        branches = await proxy.shards.list_branches(transaction.gtrid, name)
+        todo = [branch.bseq for branch in branches if branch.state in TO_COMPENSATE]
+        if not todo or transaction.state is TxState.COMMITTED:
+            continue
+        try:
+            lines[name] = (await dry_run(proxy.shards, transaction.gtrid, name, todo)).lines
+        except (DirtyRow, MeshError) as error:
+            conflicts[name] = str(error)
+    if as_json:
+        print_json({"gtrid": transaction.gtrid, "would": lines, "conflicts": conflicts})
+    else:
+        for name, found in lines.items():
+            for line in found:
+                click.echo(f"{name}: would restore {line}")
+        for name, conflict in conflicts.items():
+            click.echo(f"{name}: conflict: {conflict}", err=True)
+        if not lines and not conflicts:
+            click.echo(f"{transaction.gtrid} is {transaction.state}: nothing to undo")
+    return CONFLICT if conflicts else OK
+
+
+async def finish(proxy: Proxy, transaction: GlobalTransaction, only: Sequence[str], wait: bool, as_json: bool) -> int:
+    if transaction.state in TERMINAL and transaction.ended_at is not None:
+        say(transaction.gtrid, transaction.state, "nothing to do", as_json)
+        return OK
+    transaction = await _unowned(proxy, transaction, wait)
+    await proxy.start(sweeping=False)
+    await proxy.log.event(transaction.gtrid, actor(), "replay", was=transaction.state, only=list(only))
+    outcome = await proxy.take_over(transaction, only)
+    after = await proxy.log.read(transaction.gtrid)
+    state = after.state if after is not None else transaction.state
+    detail = "" if outcome is None else outcome.detail or str(outcome.error or "")
+    await proxy.log.event(transaction.gtrid, actor(), "replayed", state=state, detail=detail)
+    say(transaction.gtrid, state, detail, as_json)
+    if outcome is None or outcome.kind is Kind.FENCED:
+        return CONFLICT if state not in TERMINAL else OK
+    if state is TxState.PARKED:
+        return PARKED
+    return UNREACHABLE if outcome.error is not None else OK
+
+
+async def _unowned(proxy: Proxy, transaction: GlobalTransaction, wait: bool) -> GlobalTransaction:
+    """The transaction once nobody drives it; Exit when its proxy lives."""
+    if transaction.state not in AT_WORK or not transaction.owner_lives:
+        return transaction
+    seconds = proxy.rules.lease + 1 if wait else 0
+    with Console(stderr=True).status(f"waiting for the lease of proxy {transaction.owner} to end"):
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.2)
+            found = await proxy.log.read(transaction.gtrid)
+            if found is None or found.state not in AT_WORK or not found.owner_lives:
+                return found or transaction
+    raise Exit(CONFLICT, f"{transaction.gtrid} is {transaction.state} and its proxy {transaction.owner} lives")
