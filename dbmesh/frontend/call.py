@@ -54,9 +54,9 @@ class SessionCall:
             case "ROW_COUNT":
                 return str(session.diagnostics.row_count)
             case "WARNING_COUNT":
-                return str(len(session.diagnostics.warnings))
+                return str(session.diagnostics.warnings.total)
             case "ERROR_COUNT":
-                return str(sum(row[0] == b"Error" for row in session.diagnostics.warnings))
+                return str(len(session.diagnostics.warnings.errors))
             case "TIMESTAMP":
                 return self._time()
         if name.startswith("RELATION "):

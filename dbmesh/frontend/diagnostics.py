@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from dbmesh.engine.caller import Outcome, WarningRow
 from dbmesh.errors import MeshError
+
+
+class Warnings(NamedTuple):
+    """``rows``: of SHOW WARNINGS, the first ones where there were many; ``total``: how many there were."""
+
+    rows: Sequence[WarningRow] = ()
+    total: int = 0
+
+    @property
+    def errors(self) -> list[WarningRow]:
+        return [row for row in self.rows if row[0] == b"Error"]
 
 
 class Diagnostics:
@@ -15,11 +29,11 @@ class Diagnostics:
         self.last_insert_id = 0
         self.found_rows = 0
         self.row_count = -1
-        self.warnings: list[WarningRow] = []
+        self.warnings = Warnings()
 
     def remember(self, outcome: Outcome) -> None:
         """A statement has ended, well or with the error that a server has sent to the client itself."""
-        self.warnings = outcome.warning_rows
+        self.warnings = Warnings(outcome.warning_rows, max(outcome.warnings, len(outcome.warning_rows)))
         if outcome.set_last_insert_id is not None:
             self.last_insert_id = outcome.set_last_insert_id
         if outcome.errno:
@@ -34,4 +48,5 @@ class Diagnostics:
 
     def remember_error(self, error: MeshError) -> None:
         self.row_count = -1
-        self.warnings = [[b"Error", str(error.errno).encode(), error.message.encode("utf-8", "replace")]]
+        row: WarningRow = [b"Error", str(error.errno).encode(), error.message.encode("utf-8", "replace")]
+        self.warnings = Warnings([row], 1)

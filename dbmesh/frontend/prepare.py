@@ -9,6 +9,7 @@ from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.frontend import planned
 from dbmesh.frontend.asks import borrowed, prepared
 from dbmesh.frontend.call import SessionCall
+from dbmesh.frontend.diagnostics import Warnings
 from dbmesh.frontend.prepared import Call, Statement
 from dbmesh.frontend.prepared_answers import Probe
 from dbmesh.protocol import Collation, ColumnDefinition, FieldFlag, FieldType
@@ -57,7 +58,7 @@ async def prepare(session: Session, text: str) -> None:
     statement, parameters = await read(session, text)
     session.prepared.add(statement)
     session.answers.complete = True
-    session.diagnostics.warnings = []
+    session.diagnostics.warnings = Warnings()
     session.client.send(*_answer(session, statement, parameters))
 
 

@@ -13,6 +13,7 @@ from dbmesh.frontend import prepare
 from dbmesh.frontend.answers import Answers
 from dbmesh.frontend.prepared import Call, Statement, UnknownStatement
 from dbmesh.protocol import ColumnDefinition
+from dbmesh.protocol.literals import text_of
 from dbmesh.route.literals import text_value
 from dbmesh.sql.assignments import user_variable
 from dbmesh.sql.fingerprint import fingerprint
@@ -119,7 +120,8 @@ async def deallocate(session: Session, text: str) -> None:
 
 
 async def _read(session: Session, source: str) -> Statement:
-    text = text_value(source)
+    held = text_of(source)
+    text = text_value(source) if held is None else held[0]
     if text is None:
         raise NotSupported("a statement's text that is no string", "give a string, or a variable that holds one")
     statement, _ = await prepare.read(session, text)
@@ -230,4 +232,9 @@ def _value_of(session: Session, variable: Token) -> str:
     name = variable.text[1:]
     if name[:1] in ("'", '"', "`"):
         name = name[1:-1].replace(name[0] * 2, name[0])
-    return dict(session.state.variables).get(user_variable(name), "NULL")
+    literal = dict(session.state.variables).get(user_variable(name), "NULL")
+    held = text_of(literal)
+    if held is None or held[1] != session.state.collation:
+        return literal
+    escaped = held[0].replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

@@ -107,10 +107,14 @@ async def _show(session: Session, text: str) -> None:
 
 async def _show_warnings(session: Session, match: re.Match[str]) -> None:
     only_errors = match[2].upper() == "ERRORS"
-    known = [row for row in session.diagnostics.warnings if not only_errors or row[0] == b"Error"]
+    warnings = session.diagnostics.warnings
+    known = warnings.errors if only_errors else warnings.rows
     if match[1]:
         name = "error_count" if only_errors else "warning_count"
-        session.answers.result(await ask(session, f"SELECT {len(known)} | 0 AS `@@session.{name}`"), keep_warnings=True)
+        session.answers.result(
+            await ask(session, f"SELECT {len(known) if only_errors else warnings.total} | 0 AS `@@session.{name}`"),
+            keep_warnings=True,
+        )
         return
     first = int(match[3]) if match[3] else len(known)
     offset = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dbmesh.protocol.charset import COLLATIONS, charset_of
+import re
+
+from dbmesh.protocol.charset import COLLATIONS, UnknownCharacterSet, charset_of, python_codec
 from dbmesh.protocol.constants import FieldFlag, FieldType
 from dbmesh.protocol.resultset import ColumnDefinition
 
@@ -16,6 +18,7 @@ _BYTES = frozenset(
      FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB, FieldType.BIT, FieldType.GEOMETRY}
 )  # fmt: skip
 BINARY_CHARSET = 63
+_TEXT = re.compile(r"_(\w+) x'([0-9A-Fa-f]*)' COLLATE (\w+)")
 
 
 def literal_of(value: bytes | None, column: ColumnDefinition) -> str:
@@ -49,6 +52,17 @@ def text_literal(value: bytes, collation: str) -> str:
         if collation == "binary"
         else f"_{charset_of(collation)} x'{value.hex()}' COLLATE {collation}"
     )
+
+
+def text_of(literal: str) -> tuple[str, str] | None:
+    """The characters and the collation of a ``text_literal``; None for anything else, and for what is no text."""
+    found = _TEXT.fullmatch(literal)
+    if found is None:
+        return None
+    try:
+        return bytes.fromhex(found[2]).decode(python_codec(found[1])), found[3]
+    except (UnicodeDecodeError, UnknownCharacterSet):
+        return None
 
 
 def hex_literal(value: bytes | None, column: ColumnDefinition, digits: bytes | None, collation: bytes | None) -> str:
