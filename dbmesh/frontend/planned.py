@@ -104,13 +104,19 @@ def _keeps_warnings(session: Session, plan: Plan, outcome: Outcome) -> bool:
     return not outcome.errno and not outcome.warnings
 
 
+async def call_of(session: Session, plan: Plan, shape: Fingerprint) -> SessionCall:
+    """What the plan may ask of the session for one call."""
+    relations = await relations_of(session, plan, shape.literals) if isinstance(plan, SystemPlan) else ()
+    return SessionCall(session, plan.tables, relations)
+
+
 async def bind(session: Session, plan: Plan, shape: Fingerprint) -> Bound:
     """Bind the call's values; a key generator whose clock stepped back is waited for."""
-    relations = await relations_of(session, plan, shape.literals) if isinstance(plan, SystemPlan) else ()
+    call = await call_of(session, plan, shape)
     waited = 0.0
     while True:
         try:
-            return plan.bind(shape.literals, SessionCall(session, plan.tables, relations))
+            return plan.bind(shape.literals, call)
         except ClockBehind as behind:
             waited += behind.wait_ms / 1000
             if waited > LONGEST_CLOCK_WAIT:

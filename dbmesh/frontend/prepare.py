@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.frontend import planned
 from dbmesh.frontend.asks import borrowed, prepared
-from dbmesh.frontend.call import SessionCall
 from dbmesh.frontend.diagnostics import Warnings
 from dbmesh.frontend.prepared import Call, Statement
 from dbmesh.frontend.prepared_answers import Probe
@@ -128,7 +127,7 @@ async def _described(
     try:
         shape = statement.placeholders.variant(sample.forms).shape(literals)
         plan, _ = await planned.plan_of(session, text, shape)
-        found = plan.sample(shape.literals, SessionCall(session, plan.tables))
+        found = plan.sample(shape.literals, await planned.call_of(session, plan, shape))
     except NotSupported:
         found = None
     if found is None:

@@ -298,3 +298,58 @@ def test_the_number_of_the_last_statement_may_be_left_out(client: BinaryClient) 
     client.prepare("SELECT 5")
     client.command(Command.STMT_EXECUTE, struct.pack("<IBI", 0xFFFFFFFF, 0, 1))
     assert rows(client.answer()) == [[b"5"]]
+
+
+def test_information_schema_is_asked_with_parameters(town: Town, client: BinaryClient) -> None:
+    sql = (
+        "SELECT TABLE_NAME AS t FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME LIKE ?"
+    )
+    statement = client.prepare(sql)
+    assert [column.name for column in statement.columns] == [b"t"]
+    assert rows(client.execute(statement.id, text("town"), text("p%"))) == [[b"person"]]
+    assert rows(client.execute(statement.id, text("town"), text("n%"))) == [[b"note"]]
+
+
+def test_a_server_that_has_lost_a_statement_prepares_it_anew(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT name FROM person WHERE id = ?")
+    several = client.prepare("SELECT COUNT(*) FROM person WHERE id > ?")
+    for _ in range(3):
+        assert rows(client.execute(statement.id, integer(4))) == [[b"n4"]]
+        assert rows(client.execute(several.id, integer(9))) == [[b"10"]]
+    for server in persons.servers:
+        for (id,) in server.rows("SELECT ID FROM information_schema.PROCESSLIST WHERE DB LIKE 'town\\_%'"):
+            server.script([f"KILL {id}"])
+    for id in (4, 5):
+        assert rows(client.execute(statement.id, integer(id))) == [[b"n%d" % id]]
+    assert rows(client.execute(several.id, integer(9))) == [[b"10"]]
+
+
+def test_a_reload_of_the_rules_plans_anew(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT name FROM person WHERE id = ?")
+    assert rows(client.execute(statement.id, integer(4))) == [[b"n4"]]
+    with persons.connect("admin") as connection, connection.cursor() as cursor:
+        cursor.execute("RELOAD MESH RULES")
+    for id in (4, 5, 6):
+        assert rows(client.execute(statement.id, integer(id))) == [[b"n%d" % id]]
+
+
+def test_a_reader_may_prepare_what_reads_and_nothing_else(town: Town) -> None:
+    with BinaryClient(town.mesh.port, "reader", "secret", "town") as client:
+        client.execute(client.prepare("SELECT * FROM person WHERE id = ?").id, integer(1))
+        with pytest.raises(Refused) as refused:
+            client.prepare("DELETE FROM person WHERE id = ?")
+        assert refused.value.errno in (1142, 1290)
+
+
+def test_keys_come_as_numbers_of_any_width_and_beyond(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT name FROM person WHERE age >= ? AND id = ?")
+    tiny, short = (FieldType.TINY, b"\x07"), (FieldType.SHORT, b"\x08\0")
+    for _ in range(3):
+        assert rows(client.execute(statement.id, integer(0), tiny)) == [[b"n7"]]
+        assert rows(client.execute(statement.id, tiny, short)) == []
+        assert rows(client.execute(statement.id, integer(0), integer(9))) == [[b"n9"]]
+        assert rows(client.execute(statement.id, NULL, integer(9))) == []
+        assert rows(client.execute(statement.id, integer(0), NULL)) == []
+        assert rows(client.execute(statement.id, integer(0), integer(-1))) == []
+        assert rows(client.execute(statement.id, integer(0), integer(2**64 - 1))) == []
+        assert rows(client.execute(statement.id, double(0.5), integer(7))) == [[b"n7"]]
