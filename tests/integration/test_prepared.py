@@ -301,9 +301,7 @@ def test_the_number_of_the_last_statement_may_be_left_out(client: BinaryClient) 
 
 
 def test_information_schema_is_asked_with_parameters(town: Town, client: BinaryClient) -> None:
-    sql = (
-        "SELECT TABLE_NAME AS t FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME LIKE ?"
-    )
+    sql = "SELECT TABLE_NAME AS t FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME LIKE ?"
     statement = client.prepare(sql)
     assert [column.name for column in statement.columns] == [b"t"]
     assert rows(client.execute(statement.id, text("town"), text("p%"))) == [[b"person"]]
