@@ -15,6 +15,7 @@ from dbmesh.route.keys import stored_value
 from dbmesh.rules.model import DataNode, KeyValue, ShardedTable
 from dbmesh.schema import Column
 
+_MOMENTS = ("date", "datetime")  # these hold of DATE'…' what they hold of '…'
 _MISSING = frozenset({"NULL", "DEFAULT"})
 
 
@@ -268,9 +269,9 @@ class ShardedInsert(Plan):
         for name, column, given in zip(self.table.key_columns, self.columns, row.shape.keys, strict=True):
             if key is not None and self.numbering is not None and self.numbering.column.lower() == name:
                 values.append(stored_value(key, False, column, strict))
-            elif given.literal is not None:
+            elif given.literal is not None and (not given.word or (column and column.type in _MOMENTS)):
                 values.append(stored_value(literals[row.first + given.literal], given.negative, column, strict))
-            elif given.word:
+            elif given.word and given.literal is None:
                 values.append(_of_word(name, column, given.word, strict))
             else:
                 raise NotSupported(f"an expression as the value of the sharding key column '{name}'", "give a literal")

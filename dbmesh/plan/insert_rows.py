@@ -15,11 +15,15 @@ from dbmesh.sql.layout import Span
 from dbmesh.sql.tokens import Token, TokenKind
 
 _CONSTANTS = frozenset({TokenKind.STRING, TokenKind.NUMBER, TokenKind.HEX})
+_TYPED = frozenset({"DATE", "TIMESTAMP"})
 _WORDS = frozenset({"NULL", "DEFAULT", "TRUE", "FALSE"})
 
 
 class Given(NamedTuple):
-    """What a row gives for one column: its ``literal``-th literal, or a ``word``; '' for an expression."""
+    """What a row gives for one column: its ``literal``-th literal, or a ``word``; '' for an expression.
+
+    Both for DATE'…' and TIMESTAMP'…'.
+    """
 
     literal: int | None = None
     negative: bool = False
@@ -232,6 +236,8 @@ def given_by(tokens: Sequence[Token], value: Span, literals: Mapping[tuple[int, 
         first, last = first + 1, last - 1
     if last <= first:
         return Given()
+    if last - first == 2 and tokens[first].upper in _TYPED and tokens[last - 1].kind is TokenKind.STRING:
+        return Given(literals.get((tokens[last - 1].start, tokens[last - 1].end)), word=tokens[first].upper)
     sign = tokens[first].text if last - first == 2 and tokens[first].text in ("-", "+") else ""
     token = tokens[last - 1]
     if last - first != (2 if sign else 1):

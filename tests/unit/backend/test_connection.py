@@ -12,9 +12,11 @@ from dbmesh.backend.cluster import Cluster
 from dbmesh.backend.connection import HIGH_WATER, Connection, RowStream
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState, interned
+from dbmesh.backend.statements import MOST_STATEMENTS, Execution, close_packets
 from dbmesh.errors import BackendError, BackendLost, NotSupported
 from dbmesh.protocol.constants import Status
 from dbmesh.protocol.framing import Framer, frame
+from dbmesh.protocol.parameters import Parameter
 from dbmesh.sandbox import Server
 
 
@@ -38,7 +40,7 @@ class Recorder:
         self.ended.set_result(None)
 
     def relay_stale(self, connection: Connection) -> None:
-        raise AssertionError("no statement is prepared")
+        self.ended.set_exception(LookupError("the server has lost the statement"))
 
     def relay_lost(self, connection: Connection, error: BackendLost) -> None:
         self.ended.set_exception(error)
@@ -312,3 +314,54 @@ async def test_an_error_that_comes_in_pieces_is_held_back(connection: Connection
     assert sink.payloads() == [b"\xff\x7a\x04#42S02short"]
     assert sink.chunks == 1
     connection.abandon()
+
+
+async def test_a_prepared_statement_is_prepared_once_and_its_rows_are_text(connection: Connection) -> None:
+    value = Parameter("i", "5", b"", b"\x05\0\0\0\0\0\0\0")
+    execution = Execution("SELECT ? + 1 AS a, CAST('0.1' AS FLOAT), NULL", b"\x08\0", [value])
+    for _ in range(3):
+        assert (await connection.execute(execution)).rows == [[b"6", b"0.1", None]]
+    first = await connection.prepare(execution.sql)
+    assert await connection.prepare(execution.sql) is first
+    assert (len(first.parameters), first.columns[0].name) == (1, b"a")
+
+
+async def test_a_statement_that_the_server_has_lost_is_prepared_anew(connection: Connection) -> None:
+    execution = Execution("SELECT 7")
+    lost = await connection.prepare("SELECT 7")
+    connection._transport.write(close_packets([lost]))
+    assert (await connection.execute(execution)).rows == [[b"7"]]
+    assert await connection.prepare("SELECT 7") is not lost
+
+
+async def test_a_relay_of_a_lost_statement_gives_nothing_to_the_sink(connection: Connection) -> None:
+    lost = await connection.prepare("SELECT 7")
+    connection._transport.write(close_packets([lost]))
+    sink = Recorder()
+    connection.relay(Execution("SELECT 7").packets(lost), sink, connection.key("SELECT 7"))
+    with pytest.raises(LookupError):
+        await sink.ended
+    assert sink.data == b""
+    assert connection.statements.get(connection.key("SELECT 7")) is None
+    again = Recorder()
+    connection.relay(Execution("SELECT 7").packets(await connection.prepare("SELECT 7")), again)
+    await again.ended
+    assert again.payloads()[0] == b"\x01"
+
+
+async def test_statements_that_are_not_used_any_more_are_closed(connection: Connection, server: Server) -> None:
+    def kept() -> int:
+        return int(server.rows("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'")[0][1])
+
+    before = await asyncio.to_thread(kept)
+    for number in range(3 * MOST_STATEMENTS):
+        await connection.prepare(f"SELECT {number}")
+    assert await asyncio.to_thread(kept) - before <= MOST_STATEMENTS
+    assert (await connection.execute("SELECT 1")).rows == [[b"1"]]
+
+
+async def test_a_mistake_in_a_prepared_statement_leaves_the_connection_usable(connection: Connection) -> None:
+    with pytest.raises(BackendError) as error:
+        await connection.prepare("SELEC")
+    assert error.value.errno == 1064
+    assert (await connection.execute(Execution("SELECT 1"))).rows == [[b"1"]]
