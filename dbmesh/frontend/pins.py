@@ -17,6 +17,7 @@ from dbmesh.backend.session_state import SessionState
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import MeshError, NotSupported, UnknownTable
+from dbmesh.frontend.asks import borrowed
 from dbmesh.plan.cache import PlanCache
 from dbmesh.plan.model import Bound, Plan
 from dbmesh.schema import Table
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
 Runs = Callable[[Bound, Generation, Caller, None], Awaitable[Outcome]]
+_TABLE_LOCKS = "LOCK TABLES"
 _SOME_LOCK = "GET_LOCK() of a name that only the server knows"
 
 
@@ -183,8 +185,37 @@ class Pins:
             else:
                 own.reasons.pop(reason, None)
                 own.tables = {actual: logical for actual, logical in own.tables.items() if logical != name}
-        if not own.reasons:
-            own.give_up(reusable=True)
+        self._free_own()
+
+    # -- table locks
+
+    async def lock_tables(self, text: str, data_source: str) -> None:
+        """LOCK TABLES where one data source has the whole logical database."""
+        if self.own is not None and self.own.data_source != data_source:
+            raise NotSupported(f"LOCK TABLES beside {', '.join(self.own.reasons)} on '{self.own.data_source}'")
+        if self.own is None:
+            self.own = await self._taken(data_source)
+        try:
+            await self._on_own(text)
+            self.own.reasons[_TABLE_LOCKS] = None
+        finally:
+            self._free_own()
+
+    async def unlock_tables(self) -> None:
+        """UNLOCK TABLES, and what BEGIN does to table locks."""
+        if self.own is not None and _TABLE_LOCKS in self.own.reasons:
+            await self._on_own("UNLOCK TABLES")
+            del self.own.reasons[_TABLE_LOCKS]
+            self._free_own()
+
+    async def _on_own(self, sql: str) -> None:
+        assert self.own is not None
+        async with borrowed(self._session, self._session.state, self.own.data_source) as connection:
+            await connection.execute(sql.encode(self._session.encoding, "surrogateescape"))
+
+    def _free_own(self) -> None:
+        if self.own is not None and not self.own.reasons:
+            self.own.give_up(reusable=True)
             self.own = None
 
     async def _taken(self, data_source: str) -> Pin:

@@ -445,6 +445,7 @@ class Session:
     async def begin(self, text: str, *, explicit: bool = True) -> None:
         """BEGIN or START TRANSACTION; commits the transaction before, as MySQL does."""
         await self.commit()
+        await self.pins.unlock_tables()
         self.transaction = await ClientTransaction.begin(self, text)
         self.transaction.explicit = explicit
         self.settings = replace(self.settings, next_transaction=())

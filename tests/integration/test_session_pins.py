@@ -205,3 +205,41 @@ def test_a_lost_connection_is_told_with_what_was_on_it(town: Town) -> None:
         assert run(connection, "SELECT 1") == ((1,),)
         assert run(connection, "SELECT * FROM mine") == 1146
         assert run(connection, "CREATE TEMPORARY TABLE mine (id INT)") == ()
+
+
+def test_table_locks_where_one_data_source_has_the_whole_database(town: Town, plain_server: Server) -> None:
+    creates = ["CREATE TABLE locked (id INT)", "CREATE TABLE free (id INT)"]
+    plain_server.script(["DROP DATABASE IF EXISTS town", "CREATE DATABASE town"])
+    plain_server.script(creates, "town")
+    town.servers[0].script(creates, "town_empty")
+    try:
+        with closing(town.connect("admin", "empty")) as mesh, closing(plain_server.connection("town")) as plain:
+            for sql in (
+                "LOCK TABLES locked WRITE",
+                "INSERT INTO locked VALUES (1)",
+                "SELECT * FROM locked",
+                "SELECT * FROM free",
+                "SELECT 1",
+                "LOCK TABLES locked READ",
+                "INSERT INTO locked VALUES (2)",
+                "SELECT COUNT(*) FROM locked",
+                "UNLOCK TABLES",
+                "SELECT COUNT(*) FROM free",
+                "LOCK TABLES nothing READ",
+                "SELECT COUNT(*) FROM free",
+                "LOCK TABLES locked READ",
+                "BEGIN",
+                "INSERT INTO free SELECT id FROM locked",
+                "COMMIT",
+                "SELECT COUNT(*) FROM free",
+            ):
+                assert run(mesh, sql) == run(plain, sql), sql
+            assert pinned(town) == []
+            run(mesh, "LOCK TABLES locked WRITE")
+            assert pinned(town) == ["LOCK TABLES"]
+            with closing(town.connect("admin", "empty")) as other:
+                run(other, "SET lock_wait_timeout = 1")
+                assert run(other, "SELECT * FROM locked") == 1205
+        assert pinned(town) == []
+    finally:
+        town.servers[0].script(["DROP TABLE locked, free"], "town_empty")
