@@ -11,15 +11,14 @@ from dbmesh.plan.model import Bound, Federation, Plan, RouteUnit
 def explain(bound: Bound, plan: Plan, compensation: Callable[[RouteUnit], str] | None = None) -> str:
     """Readable and stable text: kind, route, SQL per data node, merge stages, notes.
 
-    ``compensation``: says for a unit that writes what would undo it in a BASE transaction; '' for nothing to say.
+    ``compensation``: lines on how a unit that writes is recorded and undone in a BASE transaction; '' for none.
     """
     lines = [f"{bound.kind.value}: {_route(bound)}"]
     for unit in bound.units:
         where = f"{unit.data_source}.{unit.table}" if unit.table else unit.data_source
         lines.append(f"  {where}: {unit.sql}" + ("  -- must find no row" if unit.sentry is not None else ""))
-        undo = compensation(unit) if compensation is not None else ""
-        if undo:
-            lines.append(f"    undo: {undo}")
+        if compensation is not None:
+            lines += [f"    {line}" for line in compensation(unit).splitlines()]
     if bound.federation is not None:
         lines += _federation(bound.federation)
     if bound.merge is not None:

@@ -147,6 +147,12 @@ def test_reads_of_the_transaction_say_that_it_is_open(base: Execute, town: Town)
 def test_explain_says_what_would_undo_a_write(base: Execute) -> None:
     lines = [row[0] for row in base("EXPLAIN FORMAT=MESH UPDATE person SET name = 'x' WHERE id = 1")]
     assert any("undo: for each changed row: UPDATE `person_1` SET `name`=<before image>" in line for line in lines)
+    assert any("snapshot: SELECT `id`, `name` FROM" in line and line.endswith("FOR UPDATE") for line in lines)
+    assert any("locks: PRIMARY(id) of each row" in line for line in lines)
+    odku = "INSERT INTO person (id, mail) VALUES (1, 'm') ON DUPLICATE KEY UPDATE name = 'x'"
+    lines = [row[0] for row in base(f"EXPLAIN FORMAT=MESH {odku}")]
+    assert any("WHERE (`id` = 1) OR (`mail` = 'm') FOR UPDATE" in line for line in lines)
+    assert any("locks: PRIMARY(id), mail(mail)" in line for line in lines)
 
 
 def test_the_mode_cannot_change_within_a_transaction(base: Execute) -> None:
