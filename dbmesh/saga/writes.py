@@ -80,11 +80,11 @@ class Recording:
         return not self.keys_only or len(self.locked) > 1
 
     def snapshot(self, most: int) -> str:
-        """Lock and read the rows that the write would change, at most ``most`` + 1 of them."""
+        """Lock and read the rows that the write would change, at most ``most`` + 1. sql_safe_updates comes last."""
         write = self.write
         limit = _clause("LIMIT", write.limit) or f" LIMIT {most + 1}"
         return (
-            f"SELECT {self.capture.select_list} FROM {write.source}{_clause('WHERE', write.where)}"
+            f"SELECT {self.capture.select_list}, @@sql_safe_updates FROM {write.source}{_clause('WHERE', write.where)}"
             f"{_clause('ORDER BY', write.order_by)}{limit} FOR UPDATE"
         )
 

@@ -85,6 +85,8 @@ class Imager:
         if len(found.rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
         before = [record.capture.read(row) for row in _bounded(found.rows)]
+        if found.rows:
+            self.safe_updates = found.rows[0][-1] == b"1"
         rehearsed = await self._rehearse(record) if found.warnings or await self._is_careful() else None
         if rehearsed is not None and not before:
             return before, [], rehearsed

@@ -62,8 +62,7 @@ class Recorder:
                 if error.errno != _DUPLICATE:
                     raise
         found = await self.imager.send(
-            "gate", f"SELECT state, @@sql_safe_updates FROM {table} WHERE (gtrid, ds) = ({keys}) LIMIT 1 FOR UPDATE"
+            "gate", f"SELECT state FROM {table} WHERE (gtrid, ds) = ({keys}) LIMIT 1 FOR UPDATE"
         )
         if not found.rows or found.rows[0][0] != b"OPEN":
             raise GateClosed
-        self.imager.safe_updates = found.rows[0][1] == b"1"

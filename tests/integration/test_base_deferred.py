@@ -112,6 +112,7 @@ def test_a_statement_that_fails_is_undone_everywhere_and_the_transaction_goes_on
 
 
 def test_savepoints_take_undo_records_back_too(base: Execute, town: Town) -> None:
+    before = transactions(town)
     base("BEGIN")
     base("SAVEPOINT start")
     base("UPDATE person SET name = 'kept' WHERE id = 1")
@@ -124,8 +125,7 @@ def test_savepoints_take_undo_records_back_too(base: Execute, town: Town) -> Non
     assert error.value.args[0] == 1305
     base("COMMIT")  # only one shard is written any more
     assert town.persons() == FOUR | {1: "kept"}
-    undone = "SELECT COUNT(*) FROM _dbmesh.undo_record WHERE orig_sql LIKE '%undone%' AND reverse_sql LIKE '%town%'"
-    assert town.shards(undone) == [[(0,)], [(0,)]]
+    assert transactions(town) == before
 
 
 def test_autocommit_switched_off_begins_one(base: Execute, town: Town) -> None:

@@ -51,8 +51,8 @@ def test_an_update_is_pinned_to_its_snapshot() -> None:
     record = recording(UPDATE, ACCOUNT)
     assert record.touched == ("balance", "changed")
     assert record.snapshot(100) == (
-        "SELECT `id`, `balance`, UNIX_TIMESTAMP(`changed`), `id` FROM `account_1` AS `a` WHERE (a.id > 5 -- note\n)"
-        " ORDER BY id\n LIMIT 3\n FOR UPDATE"
+        "SELECT `id`, `balance`, UNIX_TIMESTAMP(`changed`), `id`, @@sql_safe_updates FROM `account_1` AS `a`"
+        " WHERE (a.id > 5 -- note\n) ORDER BY id\n LIMIT 3\n FOR UPDATE"
     )
     rows = [row("6", "1.00"), row("7", "2.00")]
     assert record.pinned(rows) == f"{UPDATE.head}\nWHERE `id` IN (6, 7) ORDER BY id\n"
