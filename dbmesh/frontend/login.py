@@ -42,6 +42,7 @@ OFFERED = (
     | Capability.CONNECT_WITH_DB
     | Capability.COMPRESS
     | Capability.LOCAL_FILES
+    | Capability.IGNORE_SPACE
     | Capability.PROTOCOL_41
     | Capability.TRANSACTIONS
     | Capability.SECURE_CONNECTION

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from dbmesh import __version__
+from dbmesh.backend.connection import Connection
 from dbmesh.backend.flavours import mixture
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
@@ -25,6 +26,7 @@ from dbmesh.frontend.sessions import Sessions
 from dbmesh.frontend.tls import TlsEndpoint
 from dbmesh.protocol.auth import CACHING_SHA2, NATIVE, Password
 from dbmesh.protocol.charset import COLLATIONS, charset_of, python_codec
+from dbmesh.protocol.constants import Capability
 from dbmesh.rules.difference import difference
 from dbmesh.rules.mistakes import RuleErrors
 from dbmesh.rules.model import Grant, LogicalDatabase, MeshRules, ServerTls, ShardedTable, User
@@ -69,6 +71,7 @@ class Mesh:
         self.default_collations: dict[str, str] = {}  # by character set, as the servers have said
         self.allowed_states: set[SessionState] = set()  # that a server has taken; see `asks.try_state`
         self._learned: dict[str, bytes] = {}
+        self._sql_mode: str | None = None  # the servers' default
         self._tasks: set[asyncio.Task[Any]] = set()
         self._next_source = 0
 
@@ -96,9 +99,23 @@ class Mesh:
                 [connection] = await self.generation.cluster.acquire([name], Capabilities(), DEFAULT_STATE)
             except MeshError:
                 continue
+            with contextlib.suppress(MeshError):
+                await self._learn_sql_mode(connection)
             self.generation.cluster.release(connection)
             return connection.server_version
         return FALLBACK_VERSION
+
+    async def _learn_sql_mode(self, connection: Connection) -> None:
+        [[mode]] = (await connection.execute("SELECT @@GLOBAL.sql_mode")).rows
+        self._sql_mode = (mode or b"").decode("ascii")
+
+    async def _ask_for_sql_mode(self) -> None:
+        name = self.any_data_source(None)
+        [connection] = await self.generation.cluster.acquire([name], Capabilities(), DEFAULT_STATE)
+        try:
+            await self._learn_sql_mode(connection)
+        finally:
+            self.generation.cluster.release(connection)
 
     async def _lease_worker(self) -> None:
         """A worker id for generated keys, when a table wants some; without one their INSERTs are refused."""
@@ -211,11 +228,21 @@ class Mesh:
         python_codec(charset)
         if collation == "utf8mb4_0900_ai_ci" and not self.is_mysql:
             collation = "utf8mb4_general_ci"  # MySQL 8's default, which MariaDB takes for its own
-        session = Session(self, connection, user, DEFAULT_STATE.with_charsets(charset, collation, charset))
+        state = DEFAULT_STATE.with_charsets(charset, collation, charset)
+        if login.flags & Capability.IGNORE_SPACE:
+            state = state.with_variables({"sql_mode": self._ignoring_space()})
+        session = Session(self, connection, user, state)
         if login.database:
             session.use(login.database)
         self.sessions.add(session)
         return session
+
+    def _ignoring_space(self) -> str:
+        """The servers' own sql_mode and IGNORE_SPACE, as a literal. Raises MeshError as long as none has answered."""
+        if self._sql_mode is None:
+            self.spawn(self._ask_for_sql_mode())
+            raise MeshError("No server has said yet what its sql_mode is; connect again, or without IGNORE_SPACE")
+        return f"'{self._sql_mode},IGNORE_SPACE'"
 
     def _check_account(self, user: User, login: ClientLogin) -> None:
         """What the rules demand of a user's connections."""
