@@ -94,12 +94,20 @@ async def _gather(
 
 async def _answer(federation: Federation, scratch: Connection, caller: Caller) -> Outcome:
     await scratch.apply(caller.state)
+    if "MariaDB" not in scratch.server_version and "WITH" in federation.sql.upper():
+        await _check_reopening(federation, scratch)
+    return await caller.relay(scratch, caller.request(federation.sql), None)
+
+
+async def _check_reopening(federation: Federation, scratch: Connection) -> None:
+    """MySQL opens the tables of a WITH anew wherever it is named, which it cannot do with temporary ones."""
     try:
-        return await caller.relay(scratch, caller.request(federation.sql), None)
+        await scratch.execute(f"EXPLAIN {federation.sql}")
     except BackendError as error:
-        if error.errno != _CANNOT_REOPEN:
-            raise
-        raise NotSupported("its server cannot read a temporary table twice, as a repeated WITH needs it") from error
+        if error.errno == _CANNOT_REOPEN:
+            raise NotSupported(
+                "MySQL cannot read what was gathered for a WITH twice", "name it once, or write it as derived tables"
+            ) from error
 
 
 class _Load:

@@ -89,7 +89,6 @@ SELECT id,, grp FROM item;
 SELECT FROM item;
 -- refused: a table reference with PARTITION
 SELECT id FROM item PARTITION (p0);
--- refused on mysql: ORDER BY an expression over the alias of an aggregate; MariaDB has an error of its own
 SELECT id, SUM(price) m FROM item GROUP BY id ORDER BY m + 1;
 SELECT id FROM item LIMIT -1;
 SELECT id FROM item LIMIT '5';

@@ -316,7 +316,7 @@ SELECT name || '!' FROM item ORDER BY 1;
 SET sql_mode = 'ANSI';
 SELECT "id" || 'x' FROM region ORDER BY "id";
 SET sql_mode = 'IGNORE_SPACE';
-SELECT COUNT (*), MAX (id), NOW () IS NULL FROM item;
+SELECT COUNT (*), MAX (id), NOW () IS NULL AS n FROM item;
 SELECT DATABASE (), LAST_INSERT_ID () FROM region WHERE id = 1;
 SET sql_mode = DEFAULT;
 -- scenario: prepared in SQL
