@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dbmesh.protocol import Capability, Command, FieldType, Status
-from dbmesh.protocol.auth import NATIVE, native_scramble
+from dbmesh.protocol.auth import CACHING_SHA2, NATIVE, native_scramble, sha2_scramble
 from dbmesh.protocol.framing import frame, frames
 from dbmesh.protocol.handshake import HandshakeResponse
 from dbmesh.protocol.lenenc import encode_string
@@ -87,7 +87,21 @@ class BinaryClient(RawClient):
         salt = greeting[rest : rest + 8] + greeting[rest + 27 : rest + 39]
         auth = native_scramble(password.encode(), salt)
         self.send(frame(HandshakeResponse(self.flags, 1 << 24, 45, user, auth, database, NATIVE).encode(), 1))
-        self.ok()
+        self._log_in(password)
+
+    def _log_in(self, password: str) -> None:
+        """MySQL asks for caching_sha2_password, and knows the password as somebody has logged in before."""
+        sequence, payload = self.packet()
+        if payload[0] == 0xFE:
+            plugin, salt = payload[1:].split(b"\0", 1)
+            scramble = sha2_scramble if plugin == CACHING_SHA2.encode() else native_scramble
+            self.send(frame(scramble(password.encode(), salt[:20]), sequence + 1))
+            payload = self.packet()[1]
+        if payload == b"\x01\x03":
+            payload = self.packet()[1]
+        if payload[0] == 0xFF:
+            raise Refused(parse_err(payload))
+        assert payload[0] == 0, payload
 
     @property
     def deprecate_eof(self) -> bool:

@@ -47,7 +47,7 @@ def codec(session: Session) -> str:
 def _known(session: Session, result: Result, maria: bool) -> str:
     """The rows with their numbers as one table; a first row that is left out gives the columns their names."""
     columns = [*result.columns, _NUMBER]
-    header = ", ".join(f"{literal(column, None)} AS {quoted(_name(column))}" for column in columns)
+    header = ", ".join(f"{_typed(column)} AS {quoted(_name(column))}" for column in columns)
     head = f"SELECT {header} FROM DUAL WHERE 1 = 0"
     if not result.rows:
         return head
@@ -57,6 +57,12 @@ def _known(session: Session, result: Result, maria: bool) -> str:
         for n, row in enumerate(result.rows)
     ]
     return f"{head} UNION ALL {shipped(columns, rows, maria)}"
+
+
+def _typed(column: ColumnDefinition) -> str:
+    """A value of the column's type; a text's collation wins over that of the client's own words."""
+    value = literal(column, None)
+    return "_utf8mb4'' COLLATE utf8mb4_general_ci" if value == "NULL" else value
 
 
 def _name(column: ColumnDefinition) -> str:

@@ -108,7 +108,7 @@ def build(folder: Path, rules: Path, servers: tuple[Server, Server], plain: Serv
     servers[0].script(["CREATE DATABASE attic", "CREATE DATABASE cellar"])
     servers[0].script(["CREATE TABLE box (id INT PRIMARY KEY)"], "attic")
     servers[0].script(["CREATE TABLE wine (id INT PRIMARY KEY)"], "cellar")
-    plain.script([f"CREATE DATABASE {LIBRARY} COLLATE utf8mb4_unicode_ci"])
+    plain.script([f"CREATE DATABASE `{LIBRARY}` COLLATE utf8mb4_unicode_ci"])
     plain.script([f"CREATE TABLE {name} {columns}" for name, columns in TABLES.items()], LIBRARY)
     for server, schema in ((servers[0], "library_0"), (plain, LIBRARY)):
         server.script([VIEW, TRIGGER, *ROUTINES], schema)
