@@ -10,7 +10,7 @@ unexport PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 STAMP := .venv/ready
 DRIVERS := .venv/drivers
-SERVER_TESTS := tests/integration tests/differential tests/crash
+SERVER_TESTS := tests/integration tests/differential
 PURE_TESTS := $(wildcard tests/unit tests/cases tests/wire)
 
 help: ## this list

@@ -9,6 +9,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
+from tests.flavour import MYSQL
 from tests.integration.schema_world import SchemaWorld
 
 Rows = list[tuple[Any, ...]]
@@ -37,10 +38,11 @@ TABLES = ["SCHEMATA", "TABLES", "COLUMNS", "STATISTICS", "KEY_COLUMN_USAGE", "TA
 
 
 def answer(connection: Connection[Any], sql: str) -> tuple[list[str], Rows]:
-    """Names of the columns, and the rows."""
+    """Names of the columns, and the rows. MySQL itself shows columns of information_schema in upper case."""
     with connection.cursor() as cursor:
         cursor.execute(sql)
-        return [column[0] for column in cursor.description], list(cursor.fetchall())
+        names = [column[0] for column in cursor.description]
+        return [name.lower() for name in names] if MYSQL else names, list(cursor.fetchall())
 
 
 def both(library: SchemaWorld, sql: str, **options: Any) -> tuple[tuple[list[str], Rows], tuple[list[str], Rows]]:
@@ -119,7 +121,7 @@ def test_after_use_information_schema_tables_need_no_schema(library: SchemaWorld
         cursor.execute("USE INFORMATION_SCHEMA")
         cursor.execute("SELECT COUNT(*) FROM SCHEMATA")
         assert cursor.fetchall() == ((3,),)
-        cursor.execute("USE library")
+        cursor.execute("USE `library`")
         cursor.execute("SELECT COUNT(*) FROM book")
 
 
