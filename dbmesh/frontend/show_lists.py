@@ -44,6 +44,12 @@ _PROGRAMS = {
     "Modified": "LAST_ALTERED", "Created": "CREATED", "Security_type": "SECURITY_TYPE", "Comment": "ROUTINE_COMMENT",
 } | _PROGRAMMED  # fmt: skip
 
+_PROGRAMS_MYSQL_9 = {
+    label: column
+    for known, name in _PROGRAMS.items()
+    for label, column in ([("Language", "EXTERNAL_LANGUAGE")] if known == "Definer" else []) + [(known, name)]
+}
+
 
 async def databases(session: Session) -> Result:
     return await _rows(session, "SELECT SCHEMA_NAME AS `Database` FROM information_schema.SCHEMATA ORDER BY 1")
@@ -91,8 +97,12 @@ async def open_tables(session: Session, database: str, full: bool) -> Result:
 
 async def programs(session: Session, kind: str) -> Result:
     """``kind``: FUNCTION, PROCEDURE, PACKAGE …"""
+    columns = _PROGRAMS
+    major = session.mesh.server_version.partition(".")[0]
+    if "MariaDB" not in session.mesh.server_version and major.isdigit() and int(major) >= 9:
+        columns = _PROGRAMS_MYSQL_9
     found = f"FROM information_schema.ROUTINES WHERE ROUTINE_TYPE = {text(kind)} ORDER BY 1, 2"
-    return await _rows(session, f"SELECT {_items(_PROGRAMS)} {found}")
+    return await _rows(session, f"SELECT {_items(columns)} {found}")
 
 
 def _of(name: str, column: str, database: str, order: str = "1") -> str:

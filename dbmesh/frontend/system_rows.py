@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 Row = Sequence[bytes | None]
 
-_WHOLE = "LIMIT 18446744073709551615"  # a table that is not merged into the query lets columns be called as written
+# MariaDB calls a column as the query writes it, where its table is not merged into the query. To MySQL the tables of
+# information_schema are views, and a view's columns are called as the view calls them.
+_WHOLE = " LIMIT 18446744073709551615"
+_AS_VIEW = "SELECT * FROM ({}) AS logical"
 LONGEST = 8 << 20  # characters of rows that are written into one statement
 
 
@@ -78,8 +81,10 @@ class _Relation:
         if rows:
             parts.append(shipped(columns, rows, described.maria))
         text = " UNION ALL ".join(parts)
-        if len(parts) == 1:
-            text += " " + _WHOLE
+        if not described.maria:
+            text = _AS_VIEW.format(text)
+        elif len(parts) == 1:
+            text += _WHOLE
         if len(text) > LONGEST:
             raise NotSupported(
                 f"information_schema.{self._name} has too many rows here", "ask for one TABLE_SCHEMA and TABLE_NAME"

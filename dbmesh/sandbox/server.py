@@ -30,6 +30,7 @@ MARIADB_OPTIONS = ("--performance-schema=OFF", "--collation-server=utf8mb4_gener
 MYSQL_OPTIONS = (
     "--skip-log-bin",
     "--mysqlx=OFF",
+    "--local-infile=ON",
     "--secure-file-priv=",
     "--innodb-redo-log-capacity=64M",
 )

@@ -115,9 +115,9 @@ def town_mesh(sandbox: Sandbox, servers: tuple[Server, Server]) -> Iterator[Town
 
 
 @pytest.fixture(scope="session")
-def library(sandbox: Sandbox, servers: tuple[Server, Server], plain_server: Server) -> Iterator[SchemaWorld]:
+def lending(sandbox: Sandbox, servers: tuple[Server, Server], plain_server: Server) -> Iterator[SchemaWorld]:
     """A logical schema with everything that information_schema and SHOW speak of, and the same on a plain server."""
-    rules = write_rules(sandbox.folder / "library", servers, **schema_world.RULES)
+    rules = write_rules(sandbox.folder / "lending", servers, **schema_world.RULES)
     world = schema_world.build(sandbox.folder, rules, servers, plain_server)
     yield world
     world.mesh.close()

@@ -13,21 +13,21 @@ from dbmesh.sandbox import Server
 from dbmesh.sandbox.endpoint import Account, Endpoint
 from dbmesh.sandbox.mesh import Mesh
 
-LIBRARY = "library"
+LENDING = "lending"  # LIBRARY is a word of its own to MySQL 9
 MESH_RULES = """
 listeners: ["127.0.0.1:0"]
 users:
-  app: {password: secret, databases: [library, attic], grants: [ddl]}
+  app: {password: secret, databases: [lending, attic], grants: [ddl]}
   stranger: {password: secret, databases: [attic]}
-  reader: {password: secret, databases: [library], access: read-only}
+  reader: {password: secret, databases: [lending], access: read-only}
 pools: {size: 6, wait_timeout: 5}
-transaction: {log: lib_0, schema: _dbmesh_library}
+transaction: {log: lib_0, schema: _dbmesh_lending}
 """
-LIBRARY_RULES = """
-database: library
+LENDING_RULES = """
+database: lending
 data_sources:
-  lib_0: {SERVER_0, schema: library_0}
-  lib_1: {SERVER_1, schema: library_1}
+  lib_0: {SERVER_0, schema: lending_0}
+  lib_1: {SERVER_1, schema: lending_1}
 tables:
   book:
     data_nodes: lib_{0..1}.book_{0..1}
@@ -47,7 +47,7 @@ data_sources:
   attic_0: {SERVER_0, schema: attic}
 default_data_source: attic_0
 """
-RULES = {"mesh": MESH_RULES, "library": LIBRARY_RULES, "attic": ATTIC_RULES}
+RULES = {"mesh": MESH_RULES, "lending": LENDING_RULES, "attic": ATTIC_RULES}
 # the tables as a client sees them
 TABLES = {
     "genre": """(
@@ -87,11 +87,11 @@ class SchemaWorld:
     plain: Server
     servers: tuple[Server, Server]
 
-    def connect(self, user: str = "app", database: str | None = LIBRARY, **options: Any) -> Connection[Any]:
+    def connect(self, user: str = "app", database: str | None = LENDING, **options: Any) -> Connection[Any]:
         """A client of the mesh."""
         return self.mesh.connection(database, **{"user": user, "password": "secret"} | options)
 
-    def both(self, database: str | None = LIBRARY, **options: Any) -> tuple[Connection[Any], Connection[Any]]:
+    def both(self, database: str | None = LENDING, **options: Any) -> tuple[Connection[Any], Connection[Any]]:
         """A client of the mesh and one of the plain server."""
         return self.connect(database=database, **options), self.plain.connection(database, **options)
 
@@ -99,7 +99,7 @@ class SchemaWorld:
 def build(folder: Path, rules: Path, servers: tuple[Server, Server], plain: Server) -> SchemaWorld:
     """Make the schemas and a mesh with these rules, and fill both sides with the same rows."""
     for number, server in enumerate(servers):
-        schema = f"library_{number}"
+        schema = f"lending_{number}"
         server.script([f"CREATE DATABASE {schema} COLLATE utf8mb4_unicode_ci"])
         creates = []
         for actual, logical in NODES[number].items():
@@ -108,11 +108,11 @@ def build(folder: Path, rules: Path, servers: tuple[Server, Server], plain: Serv
     servers[0].script(["CREATE DATABASE attic", "CREATE DATABASE cellar"])
     servers[0].script(["CREATE TABLE box (id INT PRIMARY KEY)"], "attic")
     servers[0].script(["CREATE TABLE wine (id INT PRIMARY KEY)"], "cellar")
-    plain.script([f"CREATE DATABASE `{LIBRARY}` COLLATE utf8mb4_unicode_ci"])
-    plain.script([f"CREATE TABLE {name} {columns}" for name, columns in TABLES.items()], LIBRARY)
-    for server, schema in ((servers[0], "library_0"), (plain, LIBRARY)):
+    plain.script([f"CREATE DATABASE {LENDING} COLLATE utf8mb4_unicode_ci"])
+    plain.script([f"CREATE TABLE {name} {columns}" for name, columns in TABLES.items()], LENDING)
+    for server, schema in ((servers[0], "lending_0"), (plain, LENDING)):
         server.script([VIEW, TRIGGER, *ROUTINES], schema)
-    mesh = Mesh(folder / "library_mesh", rules, Account("app", "secret"))
+    mesh = Mesh(folder / "lending_mesh", rules, Account("app", "secret"))
     mesh.start()
     for endpoint in (mesh, plain):
         _fill(endpoint)
@@ -120,7 +120,7 @@ def build(folder: Path, rules: Path, servers: tuple[Server, Server], plain: Serv
 
 
 def _fill(endpoint: Endpoint) -> None:
-    with closing(endpoint.connection(LIBRARY)) as connection, connection.cursor() as cursor:
+    with closing(endpoint.connection(LENDING)) as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO genre VALUES (1, 'crime'), (2, 'poems')")
         rows = ", ".join(f"({n}, {n % 40}, 'title {n}', {n % 2 + 1})" for n in range(200))
         cursor.execute(f"INSERT INTO book (id, shelf, title, genre_id) VALUES {rows}")

@@ -27,9 +27,9 @@ def fields(connection: Connection[Any], table: bytes, pattern: bytes = b"") -> l
 @pytest.mark.parametrize("pattern", [b"", b"%", b"t%", b"id"])
 @pytest.mark.parametrize("charset", ["utf8mb4", "latin1"])
 def test_columns_and_defaults_are_those_of_one_server(
-    library: SchemaWorld, table: bytes, pattern: bytes, charset: str
+    lending: SchemaWorld, table: bytes, pattern: bytes, charset: str
 ) -> None:
-    mesh, plain = library.both(charset=charset)
+    mesh, plain = lending.both(charset=charset)
     with closing(mesh), closing(plain):
         assert fields(mesh, table, pattern) == fields(plain, table, pattern)
         with mesh.cursor() as cursor:
@@ -37,9 +37,9 @@ def test_columns_and_defaults_are_those_of_one_server(
             assert cursor.fetchall() == ((1,),)
 
 
-@pytest.mark.parametrize(("database", "table", "errno"), [("library", b"nosuch", 1146), (None, b"book", 1046)])
-def test_errors_are_those_of_one_server(library: SchemaWorld, database: str | None, table: bytes, errno: int) -> None:
-    mesh, plain = library.both(database=database)
+@pytest.mark.parametrize(("database", "table", "errno"), [("lending", b"nosuch", 1146), (None, b"book", 1046)])
+def test_errors_are_those_of_one_server(lending: SchemaWorld, database: str | None, table: bytes, errno: int) -> None:
+    mesh, plain = lending.both(database=database)
     with closing(mesh), closing(plain):
         told = []
         for connection in (mesh, plain):

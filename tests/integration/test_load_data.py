@@ -14,6 +14,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
+from tests.flavour import MYSQL
 from tests.integration.conftest import Town
 from tests.integration.schema_world import SchemaWorld
 
@@ -27,9 +28,9 @@ LOAD = "LOAD DATA LOCAL INFILE 'PATH' "
 
 
 @pytest.fixture
-def sides(library: SchemaWorld) -> Iterator[tuple[Connection[Any], Connection[Any]]]:
+def sides(lending: SchemaWorld) -> Iterator[tuple[Connection[Any], Connection[Any]]]:
     """The mesh and the plain server, the tables empty on both."""
-    pair = library.both(local_infile=True)
+    pair = lending.both(local_infile=True)
     for connection in pair:
         with connection.cursor() as cursor:
             cursor.execute("SET foreign_key_checks = 0")
@@ -175,14 +176,14 @@ def test_user_variables_are_those_of_the_last_record(
         assert rows(sides[0], "SELECT @b, @`a day`") == rows(sides[1], "SELECT @b, @`a day`") == [("1", "2020-01-20")]
 
 
-def test_rows_land_where_their_keys_point(library: SchemaWorld, tmp_path: Path) -> None:
+def test_rows_land_where_their_keys_point(lending: SchemaWorld, tmp_path: Path) -> None:
     path = tmp_path / "rows.txt"
     path.write_bytes(csv(40))
-    with closing(library.connect(local_infile=True)) as connection, connection.cursor() as cursor:
+    with closing(lending.connect(local_infile=True)) as connection, connection.cursor() as cursor:
         cursor.execute("DELETE FROM loan")
         load(connection, LOAD + "INTO TABLE loan FIELDS TERMINATED BY ','", path)
-    for number, server in enumerate(library.servers):
-        found = server.rows("SELECT reader_id FROM loan", database=f"library_{number}")
+    for number, server in enumerate(lending.servers):
+        found = server.rows("SELECT reader_id FROM loan", database=f"lending_{number}")
         assert sorted(key for (key,) in found) == list(range(number, 40, 2))
 
 
@@ -259,30 +260,30 @@ def test_generated_keys_stand_in_for_a_column_that_the_file_leaves_out(town: Tow
     assert all(town.shards("SELECT * FROM note"))
 
 
-def test_who_may_not_write_may_not_load(library: SchemaWorld, tmp_path: Path) -> None:
+def test_who_may_not_write_may_not_load(lending: SchemaWorld, tmp_path: Path) -> None:
     path = tmp_path / "rows.txt"
     path.write_bytes(csv(1))
-    with closing(library.connect("reader", local_infile=True)) as connection:
+    with closing(lending.connect("reader", local_infile=True)) as connection:
         assert load(connection, LOAD + "INTO TABLE loan FIELDS TERMINATED BY ','", path)[0] == 1142
         assert load(connection, LOAD + "INTO TABLE attic.box", path)[0] == 1044
-    with closing(library.connect()) as connection:
-        assert load(connection, LOAD + "INTO TABLE loan", path)[0] == 4166
+    with closing(lending.connect()) as connection:
+        assert load(connection, LOAD + "INTO TABLE loan", path)[0] == (3948 if MYSQL else 4166)
 
 
-def test_a_base_transaction_does_not_load(library: SchemaWorld, tmp_path: Path) -> None:
+def test_a_base_transaction_does_not_load(lending: SchemaWorld, tmp_path: Path) -> None:
     path = tmp_path / "rows.txt"
     path.write_bytes(csv(1))
-    with closing(library.connect(local_infile=True)) as connection, connection.cursor() as cursor:
+    with closing(lending.connect(local_infile=True)) as connection, connection.cursor() as cursor:
         cursor.execute("SET dbmesh_transaction = 'base'")
         assert load(connection, LOAD + "INTO TABLE loan FIELDS TERMINATED BY ','", path)[0] == 1235
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_file_changes_nothing(library: SchemaWorld) -> None:
-    with closing(library.connect()) as other:
+def test_a_client_that_leaves_in_the_middle_of_its_file_changes_nothing(lending: SchemaWorld) -> None:
+    with closing(lending.connect()) as other:
         with other.cursor() as cursor:
             cursor.execute("DELETE FROM loan")
         for table in ("loan", "attic.box"):
-            connection = library.connect(local_infile=True)
+            connection = lending.connect(local_infile=True)
             connection._execute_command(3, f"LOAD DATA LOCAL INFILE 'x' INTO TABLE {table}")  # type: ignore[attr-defined]
             assert connection._read_packet().get_all_data() == b"\xfbx"  # type: ignore[attr-defined]
             connection.write_packet(b"1\t1\t2020-01-01\n")  # type: ignore[attr-defined]
@@ -293,8 +294,8 @@ def test_a_client_that_leaves_in_the_middle_of_its_file_changes_nothing(library:
         )
 
 
-def test_kill_query_waits_for_the_file_and_the_connection_lives(library: SchemaWorld) -> None:
-    with closing(library.connect(local_infile=True)) as connection, closing(library.connect()) as killer:
+def test_kill_query_waits_for_the_file_and_the_connection_lives(lending: SchemaWorld) -> None:
+    with closing(lending.connect(local_infile=True)) as connection, closing(lending.connect()) as killer:
         for table in ("loan", "attic.box"):
             connection._execute_command(3, f"LOAD DATA LOCAL INFILE 'x' INTO TABLE {table}")  # type: ignore[attr-defined]
             assert connection._read_packet().get_all_data() == b"\xfbx"  # type: ignore[attr-defined]
@@ -309,8 +310,8 @@ def test_kill_query_waits_for_the_file_and_the_connection_lives(library: SchemaW
             assert rows(connection, f"SELECT COUNT(*) FROM {table} WHERE 1 = 0") == [(0,)]
 
 
-def test_a_file_that_is_sent_slowly_holds_nobody_up(library: SchemaWorld) -> None:
-    with closing(library.connect(local_infile=True)) as slow, closing(library.connect(local_infile=True)) as other:
+def test_a_file_that_is_sent_slowly_holds_nobody_up(lending: SchemaWorld) -> None:
+    with closing(lending.connect(local_infile=True)) as slow, closing(lending.connect(local_infile=True)) as other:
         slow._execute_command(3, "LOAD DATA LOCAL INFILE 'x' INTO TABLE loan")  # type: ignore[attr-defined]
         slow._read_packet()  # type: ignore[attr-defined]
         sender = threading.Thread(target=_send_slowly, args=(slow,))
