@@ -43,8 +43,18 @@ class Pair:
         rows = tuple(tuple(codec.decode(row)) for row in answer.rows)
         return Outcome(tuple(map(_seen, answer.columns)), rows, len(rows))
 
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.mesh.socket.close()
+        self.plain.socket.close()
+
     def disagreement(self, statement: Statement, like: Likeness) -> str | None:
-        """What is wrong with the mesh's binary answer, or None."""
+        """What is wrong with the mesh's binary answer, or None. What the mesh refuses, only the mesh is asked."""
+        if statement.refusal is not None:
+            refused = self.run(self.mesh, statement.sql, []).refused
+            return None if refused else f"{statement.sql}\nprepared, not refused"
         sql, values = parametrized(statement.sql)
         theirs = self.run(self.plain, sql, values)
         if theirs.errno in _NOT_THERE:
@@ -52,7 +62,7 @@ class Pair:
             theirs = self.run(self.plain, sql, values)
         mine = self.run(self.mesh, sql, values)
         if mine.refused and not theirs.refused:
-            return None if statement.refusal is not None else f"{sql}\nprepared, refused: {mine.message}"
+            return f"{sql}\nprepared, refused: {mine.message}"
         found = difference(mine, theirs, like)
         if found is None and not mine.errno:
             found = self._told_difference()

@@ -25,8 +25,7 @@ def world(sandbox: Sandbox, servers: tuple[Server, Server], plain_server: Server
 @pytest.fixture(scope="session")
 def binary(world: World) -> Iterator[Pair]:
     """Clients of prepared statements."""
-    pair = connect(world.mesh, world.plain, DATABASE)
-    with pair.mesh, pair.plain:
+    with connect(world.mesh, world.plain, DATABASE) as pair:
         yield pair
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
-from tests.differential.check import disagreement
+from tests.differential.binary import connect
+from tests.differential.check import disagreement, likeness
 from tests.differential.statements import Statement, read, scenarios
-from tests.differential.tables import TABLES
+from tests.differential.tables import DATABASE, TABLES
 from tests.differential.world import World
 
 _FILES = ("writes", "session")
@@ -26,14 +28,26 @@ def touched(statements: list[Statement]) -> list[str]:
 
 @pytest.mark.parametrize("statements", _SCENARIOS)
 def test_a_scenario_goes_as_on_one_server(world: World, statements: list[Statement]) -> None:
-    tables = touched(statements)
     mesh, plain = world.connect()
+    with closing(mesh), closing(plain):
+        _play(world, statements, lambda statement: disagreement(statement, mesh, plain))
+
+
+@pytest.mark.parametrize("statements", [scenario for scenario in _SCENARIOS if scenario.id.startswith("writes")])
+def test_a_scenario_goes_so_with_prepared_statements(world: World, statements: list[Statement]) -> None:
+    mesh, plain = world.connect()
+    mesh.close()
+    with closing(plain), connect(world.mesh, world.plain, DATABASE) as pair:
+        _play(world, statements, lambda each: pair.disagreement(each, likeness(each, plain)))
+
+
+def _play(world: World, statements: list[Statement], judge: Callable[[Statement], str | None]) -> None:
+    tables = touched(statements)
     wrong: list[str] = []
     try:
-        with closing(mesh), closing(plain):
-            for statement in statements:
-                found = disagreement(statement, mesh, plain)
-                wrong += [f"{statement}: {statement.sql}\n    {found}"] if found else []
+        for statement in statements:
+            found = judge(statement)
+            wrong += [f"{statement}: {statement.sql}\n    {found}"] if found else []
         for table in tables:
             mine, theirs = world.dump(table)
             if mine != theirs:

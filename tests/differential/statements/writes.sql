@@ -14,6 +14,12 @@ INSERT INTO item (id, raw, big) VALUES (1019, x'00ff', 18446744073709551615);
 INSERT INTO item (id, name, note) VALUES (1020, 'smile 😀', REPEAT('x', 5000));
 INSERT INTO item VALUES (1021, 1, 'all', 'all', 1, 1, 1, '2020-01-01', '2020-01-01', '2020-01-01', '1:00', 'small', 'a', 'r', 2001, 1, 'n');
 SELECT COUNT(*), SUM(grp) FROM item;
+-- scenario: keys that are dates
+INSERT INTO event (id, day, what) VALUES (900, DATE '2021-05-05', 'a'), (901, '2022-05-05', 'b');
+INSERT INTO event VALUES (902, TIMESTAMP'2023-01-31 10:11:12', 'cut to its day');
+INSERT INTO visit (id, at) VALUES (900, TIMESTAMP'2024-02-29 10:11:12.5'), (901, DATE'2023-01-01');
+SELECT id, day FROM event WHERE day IN ('2021-05-05', '2022-05-05', '2023-01-31') AND id >= 900 ORDER BY id;
+SELECT id, at FROM visit WHERE at = '2024-02-29 10:11:12.5' AND id >= 900 ORDER BY id;
 -- scenario: rows that one server refuses
 INSERT INTO item (id, name) VALUES (5, 'duplicate');
 INSERT INTO item (id, name) VALUES (2000, 'a'), (5, 'duplicate'), (2001, 'b');
