@@ -149,7 +149,7 @@ def _decimal(payload: bytes, pos: int, unsigned: bool) -> tuple[Parameter, int]:
     wire = payload[pos:end]
     if match is None:
         return Parameter("s", "", value, wire), end
-    text = match[2].decode("ascii")
+    text = match[2].decode("ascii").lower()
     return Parameter(
         "D" if match[1] == b"-" else "d", text if "." in text or "e" in text else f"{text}.", b"", wire
     ), end

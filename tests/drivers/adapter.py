@@ -85,6 +85,7 @@ class Adapter:
     """``connect(endpoint, database, tls)`` opens a connection in autocommit mode. ``failure``: the server's error that
     an exception of the driver tells, None when it tells none. ``prepares``: the driver can prepare on the server.
     ``biggest``: bytes of a value that it is tried with, less than 20 MiB only where the driver itself fails.
+    ``language``: all but Python are tried by `make test-drivers` only.
     ``unable``: column types that it cannot read or write on any server, by text and prepared.
     ``missing``: why it cannot run on this machine. ``defects``: scenario -> what the mesh does wrong (strict xfail).
     """
@@ -94,6 +95,7 @@ class Adapter:
     failure: Tell = told_by_arguments
     prepares: bool = False
     biggest: int = 20 << 20
+    language: str = "Python"
     unable: tuple[str, ...] = ()
     unable_prepared: tuple[str, ...] = ()
     missing: str | None = None

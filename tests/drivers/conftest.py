@@ -30,6 +30,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if scenario.startswith("prepared") and not adapter.prepares:
             continue
         marks = []
+        if adapter.language != "Python":
+            marks.append(pytest.mark.other_language)
         if adapter.missing:
             marks.append(pytest.mark.skip(reason=adapter.missing))
         if defect := adapter.defects.get(scenario):

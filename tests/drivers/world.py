@@ -92,11 +92,11 @@ class World:
             return {(1, table): None}
         return {(number // 2, f"{table}_{number % 2}"): number for number in range(4)}
 
-    def stored(self, table: str) -> list[tuple[Any, ...]]:
-        """All rows by id, read from the actual tables; each must be where its id belongs."""
+    def stored(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+        """All rows by id, the first column, read from the actual tables; each must be where its id belongs."""
         found = []
         for (server, name), remainder in self.nodes(table).items():
-            rows = self.servers[server].rows(f"SELECT * FROM {name}", (), f"lab_{server}")
+            rows = self.servers[server].rows(f"SELECT {columns} FROM {name}", (), f"lab_{server}")
             assert all(remainder in (None, row[0] % 4) for row in rows), f"{name} has rows of other data nodes"
             found += rows
         return sorted(found, key=lambda row: int(row[0]))

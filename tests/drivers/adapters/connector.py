@@ -66,7 +66,6 @@ ADAPTERS = (
         partial(connect, True),
         failure,
         prepares=True,
-        defects={"prepared_every_column_type_both_ways": "some number given as a parameter becomes wrong SQL"},
         # it reads a prepared YEAR as the bytes of a number, and no zero date at all
         unable_prepared=("YEAR", "DATE NULL"),
     ),
@@ -75,8 +74,7 @@ ADAPTERS = (
         partial(connect, False),
         failure,
         prepares=True,
-        defects={"prepared_every_column_type_both_ways": "some number given as a parameter becomes wrong SQL"},
-        # it reads numbers from 2**63 as negative ones, and writes these wrongly
-        unable_prepared=("BIGINT UNSIGNED", "BIT(64)", "DOUBLE", "DOUBLE(10,2)"),
+        # it reads numbers from 2**63 as negative ones, and writes these and times wrongly
+        unable_prepared=("BIGINT UNSIGNED", "BIT(64)", "DOUBLE", "DOUBLE(10,2)", "TIME", "TIME(3)", "TIME(6)"),
     ),
 )

@@ -48,6 +48,7 @@ def read(types: list[int], values: bytes, nulls: int = 0, ahead: dict[int, bytes
         (FieldType.NEWDECIMAL, b"\x05-1.50", "D", "1.50"),
         (FieldType.NEWDECIMAL, b"\x027 ", "s", ""),
         (FieldType.NEWDECIMAL, b"\x0212", "d", "12."),
+        (FieldType.NEWDECIMAL, b"\x041E-9", "d", "1e-9"),
         (FieldType.VAR_STRING, b"\x02hi", "s", ""),
         (FieldType.BLOB, b"\x01\x00", "b", ""),
         (FieldType.DATE, b"\x04\xea\x07\x0b\x16", "t", "2026-11-22"),
