@@ -16,6 +16,7 @@ from pymysql.constants import COMMAND
 from dbmesh.sandbox import Sandbox, Server
 from dbmesh.sandbox.endpoint import Account
 from dbmesh.sandbox.mesh import Mesh
+from tests.flavour import mariadb_only
 from tests.integration.conftest import EMPTY_RULES, MESH_RULES, TOWN_RULES, Town, write_rules
 
 
@@ -80,6 +81,7 @@ def test_kill_by_command_and_by_statement(town: Town) -> None:
         assert errno(stranger, "SELECT 1") == 2013
 
 
+@mariadb_only("MySQL tells 1317 where MariaDB has 1927")
 def test_who_kills_itself_is_told_before_the_connection_ends(town: Town, plain_server: Server) -> None:
     with closing(town.connect()) as mesh, closing(plain_server.connection()) as plain:
         for connection in (mesh, plain):
@@ -108,6 +110,7 @@ def test_killing_a_session_ends_its_work_on_the_server(town: Town) -> None:
     assert waited(lambda: sum(working(server, "SLEEP(61)") for server in town.servers) == 0)
 
 
+@mariadb_only("it reads from tables of the SEQUENCE engine")
 @pytest.mark.parametrize(
     ("sql", "text"),
     [
@@ -135,6 +138,7 @@ def test_a_client_that_goes_in_the_middle_of_a_result_stops_the_servers(town: To
         assert waited(lambda: in_use() == 0)
 
 
+@mariadb_only("max_statement_time is MariaDB's")
 def test_a_statement_that_takes_too_long_ends_with_the_servers_error(town: Town) -> None:
     with closing(town.connect()) as connection:
         assert errno(connection, "INSERT INTO diary (line) VALUES ('x')") == 0
@@ -146,6 +150,7 @@ def test_a_statement_that_takes_too_long_ends_with_the_servers_error(town: Town)
         assert working(town.servers[1], "SLEEP(20)") == 0
 
 
+@mariadb_only("MySQL has no DROP COLUMN IF EXISTS")
 def test_ddl_that_is_killed_tells_where_it_is_done(town: Town) -> None:
     with closing(town.connect()) as holder, closing(town.connect()) as victim, closing(town.connect()) as killer:
         # who reads on the second server keeps the DDL waiting there
