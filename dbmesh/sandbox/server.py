@@ -28,7 +28,6 @@ MARIADB_OPTIONS = ("--performance-schema=OFF", "--collation-server=utf8mb4_gener
 # MySQL keeps its own default collation, which it also takes for SET NAMES, and its performance_schema, which alone
 # knows who waits for whose lock.
 MYSQL_OPTIONS = (
-    "--local-infile=ON",  # as MariaDB has it
     "--skip-log-bin",
     "--mysqlx=OFF",
     "--local-infile=ON",
