@@ -7,13 +7,14 @@ from dbmesh.plan.ddl import plan_ddl
 from dbmesh.plan.insert import plan_insert
 from dbmesh.plan.model import Plan, Scope
 from dbmesh.plan.read import plan_select
-from dbmesh.plan.session_functions import check_functions
+from dbmesh.plan.session_functions import check_functions, labelled_literals
 from dbmesh.plan.unread import plan_unread
 from dbmesh.plan.write import plan_write
 from dbmesh.rules.model import MeshRules
 from dbmesh.sql.classify import StatementKind, classify
-from dbmesh.sql.fingerprint import Fingerprint
+from dbmesh.sql.fingerprint import Fingerprint, literal_spans
 from dbmesh.sql.statement import Unparsed, parse
+from dbmesh.sql.tokens import TokenKind, tokens
 
 _READS = frozenset({StatementKind.SELECT, StatementKind.WITH, StatementKind.VALUES, StatementKind.TABLE})
 _INSERTS = frozenset({StatementKind.INSERT, StatementKind.REPLACE})
@@ -27,6 +28,9 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
     Raises what MySQL would raise for unknown databases and tables, and NotSupported for what the mesh cannot answer.
     """
     plan = await _plan(text, scope)
+    if plan.kind in _READS:
+        found = [token for token in tokens(text) if token.kind is not TokenKind.COMMENT]
+        plan.pinned |= labelled_literals(found, literal_spans(text))
     if (plan.writes or plan.locks) and not plan.kind.is_ddl:
         plan.based = _based(plan, scope.rules)
     return plan

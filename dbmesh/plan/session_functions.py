@@ -8,7 +8,7 @@ from dbmesh.errors import NotSupported
 from dbmesh.plan.model import FOUND_ROWS, LAST_INSERT_ID
 from dbmesh.rewrite import Edit, Piece, SessionValue, quoted
 from dbmesh.sql.assignments import user_variable
-from dbmesh.sql.functions import NAMED_LOCKS, REFUSED, SESSION_VALUE, SESSION_VARIABLE
+from dbmesh.sql.functions import CLOCK, NAMED_LOCKS, REFUSED, SESSION_VALUE, SESSION_VARIABLE
 from dbmesh.sql.layout import Span, select_layouts
 from dbmesh.sql.placeholders import source_of
 from dbmesh.sql.tokens import Token, TokenKind
@@ -137,13 +137,39 @@ def label_edits(text: str, tokens: Sequence[Token], changed: Sequence[Span]) -> 
     if not changed:
         return []
     edits = []
-    for layout in select_layouts(tokens):
-        for item in layout.items:
-            named = _is_column(tokens, item) or has_alias(tokens, item)
-            if not named and any(item.first <= span.first < item.last for span in changed):
-                end = tokens[item.last - 1].end
-                edits.append(Edit(end, end, (" AS " + quoted(label_of(text, tokens, item)),)))
+    for item in _unnamed(tokens):
+        if any(item.first <= span.first < item.last for span in changed):
+            end = tokens[item.last - 1].end
+            edits.append(Edit(end, end, (" AS " + quoted(label_of(text, tokens, item)),)))
     return edits
+
+
+def labelled_literals(tokens: Sequence[Token], literals: Sequence[tuple[int, int]]) -> frozenset[int]:
+    """The literals whose text may be in a label that `label_edits` writes: another text needs another plan."""
+    places = [
+        (tokens[item.first].start, tokens[item.last - 1].end)
+        for item in _unnamed(tokens)
+        if any(_may_change(tokens, at) for at in range(item.first, item.last))
+    ]
+    return frozenset(
+        index
+        for index, (start, end) in enumerate(literals)
+        if any(first <= start and end <= last for first, last in places)
+    )
+
+
+def _may_change(tokens: Sequence[Token], at: int) -> bool:
+    """A session function, a clock, a session variable, or the database in ``db.t.c``."""
+    word = tokens[at].upper
+    dotted = [token.text for token in tokens[at + 1 : at + 4 : 2]] == [".", "."]
+    return word in SESSION_VALUE or word in CLOCK or word in SESSION_VARIABLE or dotted
+
+
+def _unnamed(tokens: Sequence[Token]) -> list[Span]:
+    """The select items that a server names after their text."""
+    items = [item for layout in select_layouts(tokens) for item in layout.items]
+    return [item for item in items if item.last > item.first and not _is_column(tokens, item)
+            and not has_alias(tokens, item)]  # fmt: skip
 
 
 def spans_of(tokens: Sequence[Token], edits: Iterable[Edit]) -> list[Span]:

@@ -361,3 +361,12 @@ SELECT id/0, CAST('1x' AS SIGNED) FROM item ORDER BY id;
 SHOW COUNT(*) WARNINGS;
 SELECT @@warning_count;
 SHOW WARNINGS LIMIT 2;
+-- scenario: names of columns whose plan is known
+SELECT CONCAT(DATABASE(), 5), 5 + 1;
+SELECT CONCAT(DATABASE(), 6), 6 + 1;
+SELECT CONCAT(DATABASE(), 5), id + 5 FROM item WHERE id = 7;
+SELECT CONCAT(DATABASE(), 6), id + 6 FROM item WHERE id = 14;
+SELECT NOW() > 7, diff.item.id + 1 FROM item WHERE id IN (7, 14) ORDER BY id;
+SELECT NOW() > 8, diff.item.id + 2 FROM item WHERE id IN (7, 14) ORDER BY id;
+SELECT (SELECT CONCAT(USER() > '', 3)), 'x' FROM item WHERE id < 9 ORDER BY id;
+SELECT (SELECT CONCAT(USER() > '', 4)), 'y' FROM item WHERE id < 9 ORDER BY id;
