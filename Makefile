@@ -1,7 +1,7 @@
 # Everything runs in .venv, which each target makes first where it is missing. Only Python >= 3.11 and make are needed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv fmt lint types arch unit check test test-drivers test-mysql demo bench clean
+.PHONY: help venv fmt lint types arch unit check test test-differential test-drivers test-mysql demo bench clean
 
 # The same answers whatever the machine's locale is.
 export PYTHONUTF8 := 1
@@ -51,6 +51,9 @@ test: lint types arch $(DRIVERS) ## the whole suite, real MariaDB servers includ
 
 test-drivers: $(STAMP) ## the drivers of other languages, where their toolchain is installed
 	@$(BIN)/python -m pytest -m other_language tests/drivers
+
+test-differential: $(STAMP) ## ten thousand random queries, compared with one server's answers (DBMESH_SEED, DBMESH_STATEMENTS)
+	@DBMESH_STATEMENTS=$${DBMESH_STATEMENTS:-10000} $(BIN)/python -m pytest -q tests/differential/test_queries.py tests/differential/test_faults.py
 
 test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
 	@DBMESH_SERVER=mysql $(BIN)/python -m pytest $(SERVER_TESTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ NOT_SUPPORTED = 1235
 _APPROXIMATE = frozenset((4, 5))  # FLOAT, DOUBLE
 SCALED = frozenset((0, 4, 5, 7, 11, 12, 246))  # what decimals of a string say depends on the execution
 _UNSIGNED = 32
-_VAR_STRING, _STRING = 253, 254
+_VAR_STRING, _STRING, _BLOB = 253, 254, 252
+_BLOBS = frozenset((249, 250, 251))
 _LONG, _LONGLONG = 3, 8
 
 Row = tuple[bytes | None, ...]
@@ -61,11 +62,11 @@ def run(connection: Connection[Any], sql: str) -> Outcome:
 def kind(type_code: int) -> int:
     """One number for what a server sends either way, as it took a temporary table or not.
 
-    VARCHAR and ENUM: MariaDB for MIN of an ENUM. INT and BIGINT: MySQL for an expression to group by.
+    VARCHAR and ENUM, all BLOBs and TEXTs: MariaDB for MIN of them. INT and BIGINT: MySQL for an expression to group by.
     """
     if MYSQL and type_code == _LONG:
         return _LONGLONG
-    return _VAR_STRING if type_code == _STRING else type_code
+    return _VAR_STRING if type_code == _STRING else _BLOB if type_code in _BLOBS else type_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class Likeness:
     ``ordered``: the rows must come in the same order. ``by``: only these columns must come in the same order, as
     others tie. ``fold``: columns whose values are equal by a case-insensitive PAD SPACE collation, so that any spelling
     of them may represent a group. ``whole``: all the rows a LIMIT may choose from among ties.
-    ``wording``: whether errors have the same text.
+    ``wording``: whether errors have the same text. ``near``: how far the values of these columns may differ, all others
+    not at all; None lets every approximate value differ a little.
     """
 
     ordered: bool = False
@@ -83,6 +85,7 @@ class Likeness:
     fold: tuple[int, ...] = ()
     whole: tuple[Row, ...] | None = None
     wording: bool = True
+    near: Mapping[int, float] | None = None
 
 
 def difference(mesh: Outcome, plain: Outcome, like: Likeness) -> str | None:
@@ -101,8 +104,8 @@ def difference(mesh: Outcome, plain: Outcome, like: Likeness) -> str | None:
 
 def _rows_difference(mesh: Outcome, plain: Outcome, like: Likeness) -> str | None:
     kinds = [column[1] for column in plain.columns]
-    mine = [_normal(row, kinds, like.fold) for row in mesh.rows]
-    theirs = [_normal(row, kinds, like.fold) for row in plain.rows]
+    mine = [_normal(row, kinds, like) for row in mesh.rows]
+    theirs = [_normal(row, kinds, like) for row in plain.rows]
     if len(mine) != len(theirs):
         return f"rows: mesh {len(mine)}; plain {len(theirs)}: {_few(mine, theirs)}"
     if like.by:
@@ -112,21 +115,29 @@ def _rows_difference(mesh: Outcome, plain: Outcome, like: Likeness) -> str | Non
     elif like.ordered:
         return None if _alike(mine, theirs) else f"order or rows: {_few(mine, theirs)}"
     if like.whole is not None:
-        choice = [_normal(row, kinds, like.fold) for row in like.whole]
+        choice = [_normal(row, kinds, like) for row in like.whole]
         return None if _contained(mine, choice) else f"rows that are not among the plain ones: {_few(mine, choice)}"
     if not _alike(sorted(mine, key=_sortable), sorted(theirs, key=_sortable)):
         return f"rows: {_few(mine, theirs)}"
     return None
 
 
-def _normal(row: Row, kinds: Sequence[int], fold: Sequence[int]) -> tuple[Any, ...]:
+class _Near(float):
+    """A value that may differ by ``most``, relatively."""
+
+    most = 1e-12
+
+
+def _normal(row: Row, kinds: Sequence[int], like: Likeness) -> tuple[Any, ...]:
     values: list[Any] = []
     for at, (value, kind) in enumerate(zip(row, kinds, strict=True)):
         if value is None:
             values.append(None)
-        elif kind in _APPROXIMATE:
-            values.append(float(value))
-        elif at in fold:
+        elif kind in _APPROXIMATE and (like.near is None or at in like.near):
+            number = _Near(value)
+            number.most = 1e-12 if like.near is None else like.near[at]
+            values.append(number)
+        elif at in like.fold:
             values.append(value.decode().lower().rstrip(" ").translate(_ACCENTS))
         else:
             values.append(value)
@@ -137,7 +148,7 @@ _ACCENTS = str.maketrans({"ë": "e", "ß": "ss" if MYSQL else "s"})
 
 
 def _sortable(row: tuple[Any, ...]) -> tuple[str, ...]:
-    return tuple("" if v is None else f"{v:+.9e}" if isinstance(v, float) else repr(v) for v in row)
+    return tuple("" if v is None else f"{v:+.7e}" if isinstance(v, float) else repr(v) for v in row)
 
 
 def _alike(mine: Sequence[Sequence[Any]], theirs: Sequence[Sequence[Any]]) -> bool:
@@ -147,8 +158,8 @@ def _alike(mine: Sequence[Sequence[Any]], theirs: Sequence[Sequence[Any]]) -> bo
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float):
-        return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-11)
+    if isinstance(a, _Near) and isinstance(b, _Near):
+        return math.isclose(a, b, rel_tol=a.most, abs_tol=1e-11)
     return bool(a == b)
 
 

@@ -86,3 +86,5 @@ SELECT DATABASE(), COUNT(*) FROM item a JOIN event b ON a.grp = b.id;
 SELECT STD(ratio), VAR_SAMP(grp), BIT_AND(big), BIT_XOR(grp) FROM item a JOIN event b ON a.grp = b.id;
 SELECT MEDIAN(grp) OVER (PARTITION BY kind) AS m, id FROM item ORDER BY id;
 SELECT SUM(price) - SUM(grp), MAX(kind), MIN(flags) FROM item WHERE id IN (SELECT item_id FROM part WHERE qty > 4);
+SELECT i.id, e.id FROM item i STRAIGHT_JOIN (SELECT id FROM event WHERE id < 9) AS e ON i.grp = e.id ORDER BY i.id, e.id;
+SELECT k.id, ST_X(POINT(k.id, 2)), ST_ASTEXT(POINT(i.grp, k.id)) FROM kinds k JOIN item i ON i.grp = k.id ORDER BY k.id, i.id;
