@@ -203,6 +203,8 @@ def _top(blocks: Blocks) -> tuple[exp.Select, Block, SelectLayout]:
         raise NotSupported("this form of SELECT over several data nodes")
     if len(layout.items) != len(tree.expressions) or bool(tree.args.get("distinct")) != layout.distinct:
         raise NotSupported("this form of SELECT over several data nodes")
+    if isinstance(tree.args.get("limit"), exp.Fetch) or (tree.args.get("offset") and not tree.args.get("limit")):
+        raise NotSupported("OFFSET … FETCH over several data nodes", "use LIMIT")
     if "WINDOW" in layout.clauses:
         raise NotSupported("WINDOW over several data nodes")
     return tree, block, layout

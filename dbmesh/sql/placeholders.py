@@ -198,10 +198,12 @@ def _padding(text: str, place: int) -> tuple[str, str]:
 
 
 def _limits(found: Sequence[Token], at: int) -> bool:
-    """Whether the token is a row count of LIMIT or OFFSET."""
+    """Whether the token is a row count of LIMIT, OFFSET or FETCH FIRST."""
     before = found[at - 1].upper or found[at - 1].text if at else ""
     if before == "," and at >= 3:
         return found[at - 3].upper == "LIMIT"
+    if before in ("FIRST", "NEXT"):
+        return found[at - 2].upper == "FETCH"
     return before in ("LIMIT", "OFFSET")
 
 

@@ -88,3 +88,7 @@ SELECT MEDIAN(grp) OVER (PARTITION BY kind) AS m, id FROM item ORDER BY id;
 SELECT SUM(price) - SUM(grp), MAX(kind), MIN(flags) FROM item WHERE id IN (SELECT item_id FROM part WHERE qty > 4);
 SELECT i.id, e.id FROM item i STRAIGHT_JOIN (SELECT id FROM event WHERE id < 9) AS e ON i.grp = e.id ORDER BY i.id, e.id;
 SELECT k.id, ST_X(POINT(k.id, 2)), ST_ASTEXT(POINT(i.grp, k.id)) FROM kinds k JOIN item i ON i.grp = k.id ORDER BY k.id, i.id;
+SELECT id FROM item ORDER BY id FETCH FIRST 3 ROWS ONLY;
+SELECT id FROM item ORDER BY id OFFSET 3 ROWS FETCH NEXT 3 ROWS ONLY;
+SELECT grp FROM item ORDER BY grp FETCH FIRST 20 ROWS WITH TIES;
+SELECT grp, COUNT(*) FROM item GROUP BY grp ORDER BY grp OFFSET 2 ROWS FETCH FIRST ROW ONLY;
