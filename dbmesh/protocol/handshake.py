@@ -16,6 +16,12 @@ DEFAULT_ZSTD_LEVEL = 3
 MAX_ZSTD_LEVEL = 22
 
 
+def _greeted(version: str) -> str:
+    """MariaDB 10 puts '5.5.5-' before its version in the greeting, and drivers tell by it that it is not MySQL 8 or
+    later: Connector/J would ask for variables that MariaDB 10 has not."""
+    return f"5.5.5-{version}" if version.startswith("10.") and "MariaDB" in version else version
+
+
 @dataclass(frozen=True, slots=True)
 class Greeting:
     """What a server says first. ``salt``: 20 bytes without a NUL."""
@@ -31,7 +37,7 @@ class Greeting:
     def encode(self) -> bytes:
         return b"".join((
             b"\x0a",
-            self.server_version.encode("utf-8"),
+            _greeted(self.server_version).encode("utf-8"),
             b"\0",
             (self.connection_id & 0xFFFFFFFF).to_bytes(4, "little"),
             self.salt[:8],

@@ -181,3 +181,16 @@ def test_hostile_bytes_are_a_verdict_or_a_bad_handshake(payload: bytes) -> None:
     session = login(FULL, RsaKey())
     with contextlib.suppress(BadHandshake):
         session.receive(b"\x00\x82\x08\x00" + payload)
+
+
+@pytest.mark.parametrize(
+    ("version", "greeted"),
+    [
+        ("8.4.3", b"8.4.3"),
+        ("10.11.6-MariaDB", b"5.5.5-10.11.6-MariaDB"),
+        ("11.4.2-MariaDB", b"11.4.2-MariaDB"),
+    ],
+)
+def test_a_version_is_greeted_with_as_its_servers_do(version: str, greeted: bytes) -> None:
+    greeting = Greeting(version, 7, SALT, CAPABILITIES, 45, NATIVE)
+    assert greeting.encode()[1:].split(b"\0")[0] == greeted
