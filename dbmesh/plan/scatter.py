@@ -113,7 +113,9 @@ async def plan_distinct(outline: Outline, route: RouteTemplate, scope: Scope) ->
     order = tuple(how[at].key(derived, descending) for at, descending in wanted.items())
     spec = MergeSpec(derived=len(derived), order=order, distinct=order, budget=scope.rules.merge_memory)
     pinned = literals_in(outline, "ORDER") | literals_between(outline, outline.layout.items)
-    return Planned(Scattered(outline.node_template(edits), spec, read_limit(outline)), pinned, types.assumed)
+    # A weight beside a value makes rows of a data node differ that the values alone would not: spellings of one string.
+    pushed = len(derived) == 0
+    return Planned(Scattered(outline.node_template(edits), spec, read_limit(outline), pushed), pinned, types.assumed)
 
 
 @dataclass(frozen=True, slots=True)

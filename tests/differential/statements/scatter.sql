@@ -242,3 +242,8 @@ SELECT id, stamp FROM item ORDER BY stamp DESC, id LIMIT 10 OFFSET 5;
 SELECT DISTINCT stamp FROM item ORDER BY stamp;
 SELECT id, ST_X(POINT(id, 2)), ST_ASTEXT(POINT(id, 3)) FROM item ORDER BY id;
 SELECT id FROM item WHERE ST_DISTANCE(POINT(id, 0), POINT(5, 0)) < 10 ORDER BY ST_Y(POINT(1, id)), id;
+-- strings that are equal but spelled otherwise count once towards a LIMIT
+-- fold: 0
+SELECT DISTINCT c6 FROM words ORDER BY 1 LIMIT 3;
+-- fold: 0
+SELECT DISTINCT c0 FROM words ORDER BY 1 LIMIT 4;
