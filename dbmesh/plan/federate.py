@@ -27,7 +27,7 @@ from dbmesh.rules.model import DataNode, ShardedTable
 from dbmesh.schema import Column, Table
 from dbmesh.sql.blocks import Blocks
 from dbmesh.sql.classify import StatementKind
-from dbmesh.sql.functions import AGGREGATES, CLOCK, NOT_FUNCTIONS, SCALAR, SESSION, VOLATILE
+from dbmesh.sql.functions import BUILT_IN
 from dbmesh.sql.layout import closing
 from dbmesh.sql.predicate import Every, Predicate, SameValue, Some
 from dbmesh.sql.tokens import Token, TokenKind
@@ -37,16 +37,7 @@ _WINDOW = frozenset(
     {"ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD", "FIRST_VALUE",
      "LAST_VALUE", "NTH_VALUE"}
 )  # fmt: skip
-_KNOWN = (
-    SCALAR
-    | AGGREGATES
-    | SESSION
-    | CLOCK
-    | VOLATILE
-    | NOT_FUNCTIONS
-    | _WINDOW
-    | {"JSON_TABLE", "COLUMNS", "MATCH", "OVER"}
-)
+_KNOWN = BUILT_IN | _WINDOW | {"JSON_TABLE", "COLUMNS", "MATCH", "OVER"}
 _STAR_AFTER = frozenset({"SELECT", "ALL", "DISTINCT", "DISTINCTROW", "STRAIGHT_JOIN", "HIGH_PRIORITY"})
 
 

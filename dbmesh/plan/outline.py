@@ -13,7 +13,7 @@ from dbmesh.plan.clock import ClockCall, clock_calls
 from dbmesh.plan.session_functions import label_edits, label_of, session_calls, spans_of, value_edits
 from dbmesh.rewrite import Edit, Piece, Template, splice
 from dbmesh.sql.blocks import Block, Blocks, Place
-from dbmesh.sql.functions import AGGREGATES, CLOCK, NOT_FUNCTIONS, SCALAR, SESSION, VOLATILE
+from dbmesh.sql.functions import BUILT_IN, VOLATILE
 from dbmesh.sql.layout import SelectLayout, Span, closing, comma_parts, select_layouts
 from dbmesh.sql.statement import Statement, span_of
 from dbmesh.sql.tokens import Token, TokenKind
@@ -168,8 +168,7 @@ def check_scattered(tokens: Sequence[Token]) -> None:
         stored = token.kind is TokenKind.NAME or (at > 0 and tokens[at - 1].text == "." and token.is_name)
         if name in VOLATILE:
             raise NotSupported(f"{name}() on several data nodes: each would give a value of its own")
-        known = name in SCALAR or name in AGGREGATES or name in CLOCK or name in SESSION or name in NOT_FUNCTIONS
-        if stored or (name and not known):
+        if stored or (name and name not in BUILT_IN):
             raise NotSupported(
                 f"{token.text}() on several data nodes: the mesh does not know this function",
                 "restrict the statement to one sharding key",

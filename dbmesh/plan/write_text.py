@@ -8,7 +8,7 @@ from dbmesh.errors import NotSupported
 from dbmesh.plan.session_functions import session_edits_of
 from dbmesh.rewrite import Edit, TableSlot
 from dbmesh.rules.model import Grant
-from dbmesh.sql.functions import AGGREGATES, CLOCK, NOT_FUNCTIONS, SCALAR, SESSION, VOLATILE
+from dbmesh.sql.functions import BUILT_IN, VOLATILE
 from dbmesh.sql.layout import Span, calls
 from dbmesh.sql.tokens import Token
 
@@ -45,7 +45,7 @@ def sets_last_insert_id(tokens: Sequence[Token]) -> bool:
 def check_known_functions(tokens: Sequence[Token], spans: Iterable[Span]) -> None:
     """Refuse functions that may be stored ones: they may read tables that are elsewhere, or write."""
     for name in _called(tokens, spans):
-        if name not in SCALAR | CLOCK | SESSION | VOLATILE | AGGREGATES | NOT_FUNCTIONS:
+        if name not in BUILT_IN:
             raise NotSupported(f"{name}(), which may be a stored function, on several data nodes")
 
 
