@@ -18,7 +18,7 @@ from dbmesh.engine.federate import run_federated
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lanes import MOST_WARNINGS, Lane
 from dbmesh.engine.leavings import read_back
-from dbmesh.engine.write import write
+from dbmesh.engine.write import in_own_transaction, write
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.model import Bound
@@ -45,16 +45,7 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
         return await _single(bound, generation, caller, transaction)
     if transaction is not None:
         return await write(bound, transaction, caller, guard=True)
-    own = LocalTransaction(generation.lender, caller.capabilities)
-    try:
-        outcome = await write(bound, own, caller, guard=False)
-        await uninterrupted(own.commit())
-    except MeshError:
-        await own.rollback()
-        raise
-    finally:
-        own.discard()
-    return outcome
+    return await in_own_transaction(generation, caller, lambda own: write(bound, own, caller, guard=False))
 
 
 async def _single(

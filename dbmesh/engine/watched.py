@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
-from dbmesh.engine.write import write
+from dbmesh.engine.write import in_own_transaction, write
 from dbmesh.errors import BackendError, BackendLost, Deadlock, MeshError
 from dbmesh.plan.model import Bound
 from dbmesh.transaction.failures import RowLocked
@@ -28,16 +28,7 @@ T = TypeVar("T")
 
 async def run_alone(bound: Bound, generation: Generation, caller: Caller, based: Based, watch: Watch) -> Outcome:
     """An autocommit statement: a local transaction of its own, on one shard or on several."""
-    own = LocalTransaction(generation.lender, caller.capabilities)
-    try:
-        outcome = await run_watched(bound, caller, own, based, watch, "")
-        await uninterrupted(own.commit())
-    except MeshError:
-        await own.rollback()
-        raise
-    finally:
-        own.discard()
-    return outcome
+    return await in_own_transaction(generation, caller, lambda own: run_watched(bound, caller, own, based, watch, ""))
 
 
 async def run_watched(

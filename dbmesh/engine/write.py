@@ -7,10 +7,11 @@ wait for each other on the first of them, instead of each holding what the other
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller, Outcome
+from dbmesh.engine.generation import Generation
 from dbmesh.engine.leavings import read_back
 from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
 from dbmesh.plan.model import Bound, RouteUnit
@@ -23,6 +24,22 @@ from dbmesh.transaction.watch import Answer, WatchedStatement, answer_of
 _COUNTER = re.compile(rb"(\w[\w ]*): (\d+)")
 _NO_ROWS = b"Rows matched: 0  Changed: 0  Warnings: 0"
 _SAVEPOINT = "`dbmesh statement`"
+
+
+async def in_own_transaction(
+    generation: Generation, caller: Caller, run: Callable[[LocalTransaction], Awaitable[Outcome]]
+) -> Outcome:
+    """An autocommit statement in a local transaction that has nothing but this statement."""
+    own = LocalTransaction(generation.lender, caller.capabilities)
+    try:
+        outcome = await run(own)
+        await uninterrupted(own.commit())
+    except MeshError:
+        await own.rollback()
+        raise
+    finally:
+        own.discard()
+    return outcome
 
 
 async def write(
