@@ -14,7 +14,19 @@ from rich.table import Table
 
 from dbmesh.cli.options import rules_option
 from dbmesh.cli.terminal import console
-from dbmesh.cli.tx.common import OK, PARKED, age_of, chosen, find, has_log, json_option, print_json, run, seconds_of, tx
+from dbmesh.cli.tx.command import (
+    OK,
+    PARKED,
+    age_of,
+    chosen,
+    find,
+    has_log,
+    json_option,
+    print_json,
+    run,
+    seconds_of,
+    tx,
+)
 from dbmesh.errors import MeshError
 from dbmesh.saga.script import reverse_script
 from dbmesh.saga.states import TO_COMPENSATE, TxState

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from dbmesh.cli.options import rules_option
-from dbmesh.cli.tx.common import (
+from dbmesh.cli.tx.command import (
     CONFLICT,
     NOT_FOUND,
     OK,

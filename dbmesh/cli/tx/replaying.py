@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from dbmesh.cli.options import rules_option
-from dbmesh.cli.tx.common import (
+from dbmesh.cli.tx.command import (
     CONFLICT,
     OK,
     PARKED,

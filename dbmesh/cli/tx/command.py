@@ -1,4 +1,4 @@
-"""What the commands of ``dbmesh tx`` share: exit codes, the way to the servers, finding a transaction, output."""
+"""What every command of ``dbmesh tx`` is made of: exit codes, the way to the servers, finding a transaction, output."""
 
 from __future__ import annotations
 
