@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.row_stream import RowStream
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.backend.statements import (
     LOST,
@@ -254,7 +255,7 @@ class Connection(asyncio.Protocol):
         reader.file_offered = True
         try:
             while not reader.wants_file and not reader.set_ended:
-                await self._more(reader)
+                await self.more(reader)
             if reader.wants_file:
                 await self._send_file(reader, file)
             return await self._whole(stream)
@@ -328,7 +329,7 @@ class Connection(asyncio.Protocol):
         reader = self._expect(PrepareReader(self.capabilities.deprecate_eof, answer_sequence(packets)))
         self._transport.write(packets)
         while not reader.set_ended:
-            await self._more(reader)
+            await self.more(reader)
         if reader.err is not None:
             raise self.error(reader.err)
         return reader
@@ -521,7 +522,7 @@ class Connection(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
-    # -- for RowStream
+    # -- for `RowStream`
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -530,7 +531,7 @@ class Connection(asyncio.Protocol):
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _more(self, reader: ResultReader | PrepareReader) -> None:
+    async def more(self, reader: ResultReader | PrepareReader) -> None:
         """Wait for more of the reader's response. Raises BackendLost."""
         if self._reader is not reader:
             assert self._failure is not None
@@ -540,57 +541,6 @@ class Connection(asyncio.Protocol):
         await self._waiter
         if self._failure is not None and not reader.set_ended:
             raise self._failure
-
-
-class RowStream:
-    """The rows of one statement as they come. At most `HIGH_WATER` bytes and one chunk wait in it.
-
-    ``columns`` is empty when the statement gave no result set; ``status`` and ``warnings`` are true after the end.
-    """
-
-    __slots__ = ("_connection", "codec", "columns", "reader", "status", "warnings")
-
-    def __init__(self, connection: Connection, reader: ResultReader) -> None:
-        self._connection = connection
-        self.codec: RowCodec | None = None  # of binary rows
-        self.reader = reader
-        self.columns: list[ColumnDefinition] = []
-        self.status = 0
-        self.warnings = 0
-
-    async def started(self) -> None:
-        """Wait for the columns. Raises BackendError, BackendLost."""
-        reader = self.reader
-        while reader.columns is None and not reader.set_ended:
-            await self._connection._more(reader)
-        self.columns = reader.columns or []
-        if reader.err is not None and not reader.rows:
-            raise self._connection.error(reader.err)
-
-    async def next_batch(self) -> list[bytes] | None:
-        """The payloads of the rows that have come since, at least one; None after the last. Errors as `started`."""
-        reader = self.reader
-        while not reader.rows:
-            if reader.set_ended:
-                self._finish()
-                return None
-            await self._connection._more(reader)
-        rows = reader.take_rows()
-        if not reader.ended:
-            self._connection.resume_reading()
-        return rows if self.codec is None else list(map(self.codec.to_text, rows))
-
-    def _finish(self) -> None:
-        if self.reader.err is not None:
-            raise self._connection.error(self.reader.err)
-        assert self.reader.ok is not None
-        self.status = self.reader.ok.status
-        self.warnings = self.reader.ok.warnings
-
-    def close(self) -> None:
-        """Forget the rest. Unless all of it had come, the connection is lost with it and the server's work ends."""
-        if not self.reader.ended:
-            self._connection.abandon()
 
 
 def answer_sequence(packets: bytes) -> int:

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO
 
-from dbmesh.backend.connection import Connection, Request, RowStream
+from dbmesh.backend.connection import Connection, Request
+from dbmesh.backend.row_stream import RowStream
 from dbmesh.engine.caller import Caller, WarningRow
 from dbmesh.errors import BackendError, MeshError
 from dbmesh.plan.model import RouteUnit

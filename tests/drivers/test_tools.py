@@ -157,7 +157,7 @@ def sysbench(endpoint: Endpoint, script: str, mode: str, *arguments: str) -> str
         "table-size": SYSBENCH_ROWS,
         "threads": 2,
         "events": 60,
-        "time": 30,
+        "time": 0,
         "rand-seed": 7,
         "auto-inc": "off",
     }

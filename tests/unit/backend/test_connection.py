@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from dbmesh.backend.cluster import Cluster
-from dbmesh.backend.connection import HIGH_WATER, Connection, RowStream
+from dbmesh.backend.connection import HIGH_WATER, Connection
 from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.row_stream import RowStream
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState, interned
 from dbmesh.backend.statements import MOST_STATEMENTS, Execution, close_packets
 from dbmesh.errors import BackendError, BackendLost, NotSupported
