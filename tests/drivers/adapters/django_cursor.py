@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import pymysql
+import pymysql.constants
+import pymysql.converters
 
 from dbmesh.sandbox.endpoint import Endpoint
 from tests.drivers.adapter import Adapter, Answer, Client, Failure, Row
@@ -15,7 +18,11 @@ from tests.drivers.dbapi import answer
 try:
     import MySQLdb  # noqa: F401
 except ImportError:
-    pymysql.install_as_MySQLdb()  # Django's own driver is mysqlclient; this one takes its place where there is none
+    # Django's own driver is mysqlclient; this one takes its place where there is none. Its submodules as well: imported
+    # anew under the other name they would replace PyMySQL's own, whose exceptions nobody would catch any more.
+    pymysql.install_as_MySQLdb()
+    for name in [name for name in sys.modules if name.startswith("pymysql.")]:
+        sys.modules[name.replace("pymysql", "MySQLdb", 1)] = sys.modules[name]
 
 import django
 import django.db

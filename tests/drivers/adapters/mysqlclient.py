@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from dbmesh.sandbox.endpoint import Endpoint
@@ -9,6 +10,7 @@ from tests.drivers.adapter import Adapter, Client
 from tests.drivers.dbapi import DbApiClient
 
 try:
+    version("mysqlclient")  # PyMySQL may stand under its name
     import MySQLdb
     from MySQLdb.cursors import SSCursor
 except ImportError:
