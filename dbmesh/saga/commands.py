@@ -89,6 +89,13 @@ class ReadBranches:
 
 
 @dataclass(frozen=True, slots=True)
+class Reclaim:
+    """Lock the rows of a committed transaction again, once each is seen to be as it was left."""
+
+    data_source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Compensate:
     """Undo one branch, exactly once, in one local transaction."""
 
@@ -127,6 +134,7 @@ Command = (
     | MarkLocks
     | CloseGate
     | ReadBranches
+    | Reclaim
     | Compensate
     | Postpone
     | Release

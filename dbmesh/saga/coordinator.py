@@ -34,6 +34,7 @@ from dbmesh.saga.commands import (
     Prepare,
     Prepared,
     ReadBranches,
+    Reclaim,
     Release,
     Reply,
     Unknown,
@@ -313,6 +314,24 @@ def _conclude(outcome: Outcome) -> Steps:
     if not isinstance(reply, Done | Lost):
         return Outcome(Kind.PENDING, None, TxState.ROLLING_BACK)
     return Outcome(outcome.kind, state=after, detail=outcome.detail)
+
+
+def undo(participants: Sequence[str], note: str, deferred: bool = False) -> Steps:
+    """Undo what has been committed, by a human's word: on every data source, or on none.
+
+    FAILED and WAIT: a row has been changed or is locked by others; nothing was done.
+    """
+    replies = yield [Reclaim(ds) for ds in participants]
+    bad = next((reply for reply in replies if not isinstance(reply, Done)), None)
+    if bad is None:
+        fence = tombstone if deferred else CloseGate
+        return (yield from roll_back(participants, TxState.COMMITTED, note, fence=fence))
+    yield from finish(participants)
+    if isinstance(bad, Dirty):
+        return Outcome(Kind.FAILED, state=TxState.COMMITTED, detail=bad.detail)
+    if isinstance(bad, Locked):
+        return Outcome(Kind.WAIT, state=TxState.COMMITTED, detail=f"a row is locked by {bad.holder}", holder=bad.holder)
+    return Outcome(Kind.FAILED, _trouble(bad).error, TxState.COMMITTED)
 
 
 def recover(state: TxState, participants: Sequence[str], only: Sequence[str] = (), deferred: bool = False) -> Steps:

@@ -49,11 +49,12 @@ FOLLOWS: dict[TxState, frozenset[TxState]] = {
     TxState.COMMITTING: frozenset((TxState.COMMITTED, TxState.ROLLING_BACK)),
     TxState.ROLLING_BACK: frozenset((TxState.ROLLED_BACK, TxState.PARKED)),
     TxState.PARKED: frozenset((TxState.ROLLING_BACK, TxState.FORCED_COMMIT, TxState.FORCED_ROLLBACK)),
-    TxState.COMMITTED: frozenset(),
+    TxState.COMMITTED: frozenset((TxState.ROLLING_BACK,)),  # only by a human's word
     TxState.ROLLED_BACK: frozenset(),
     TxState.FORCED_COMMIT: frozenset(),
     TxState.FORCED_ROLLBACK: frozenset(),
 }
 
-TERMINAL = frozenset(state for state, next_states in FOLLOWS.items() if not next_states)
-TO_COMPENSATE = frozenset((BranchState.COMMITTED, BranchState.PARKED))
+TERMINAL = frozenset((TxState.COMMITTED, TxState.ROLLED_BACK, TxState.FORCED_COMMIT, TxState.FORCED_ROLLBACK))
+# a branch is DONE in a committed transaction, which is undone only by a human's word
+TO_COMPENSATE = frozenset((BranchState.COMMITTED, BranchState.PARKED, BranchState.DONE))

@@ -15,7 +15,7 @@ from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.saga.commands import Dirty, Done, Failed
 from dbmesh.saga.images import Image
 from dbmesh.saga.states import TO_COMPENSATE, BranchState
-from dbmesh.saga.undo import UndoRecord
+from dbmesh.saga.undo import Op, UndoRecord
 from dbmesh.saga.values import Value, capture, decode, literal, quoted
 from dbmesh.transaction.branches import UNDO_COLUMNS, Shards, StoredUndo, stored_undo
 from dbmesh.transaction.failpoints import step
@@ -33,12 +33,27 @@ class DirtyRow(Exception):
     """A row is not as the transaction left it, or cannot be restored; a human must look."""
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What has become of one undo record's row, for people. ``change``: from the current values to the restored."""
+
+    seq: int
+    op: Op
+    row: str
+    change: str
+
+    def __str__(self) -> str:
+        return f"seq {self.seq} {self.op} {self.row}: {self.change}"
+
+
 @dataclass(slots=True)
 class Compensation:
-    """What was done, for people: one line per undo record, and the SQL that ran."""
+    """What was done, one item per undo record."""
 
-    lines: list[str] = field(default_factory=list)
-    executed: list[str] = field(default_factory=list)
+    rows: list[Restored] = field(default_factory=list)
+
+    def tell(self, record: UndoRecord, change: str) -> None:
+        self.rows.append(Restored(record.seq, record.op, _row(record), change))
 
 
 def retryable(error: BaseException) -> bool:
@@ -94,8 +109,8 @@ async def mend(shards: Shards, gtrid: str, data_source: str, bseq: int, epoch: i
     async with shards.links.link(data_source) as link:
         await link.execute("BEGIN")
         try:
-            if await _lock_branch(shards, link, gtrid, data_source, bseq) in TO_COMPENSATE:
-                await _restore_all(shards, link, gtrid, data_source, bseq, done, word)
+            if await lock_branch(shards, link, gtrid, data_source, bseq) in TO_COMPENSATE:
+                await restore_all(shards, link, gtrid, data_source, bseq, done, word)
                 state = BranchState.SKIPPED if word.use == "current" else BranchState.FORCED
                 await _conclude(shards, link, gtrid, data_source, bseq, epoch, state)
         except (DirtyRow, BackendError):
@@ -114,8 +129,8 @@ async def dry_run(
         await link.execute("BEGIN")
         try:
             for bseq in sorted(bseqs, reverse=True):
-                if await _lock_branch(shards, link, gtrid, data_source, bseq) in TO_COMPENSATE:
-                    await _restore_all(shards, link, gtrid, data_source, bseq, done, word)
+                if await lock_branch(shards, link, gtrid, data_source, bseq) in TO_COMPENSATE:
+                    await restore_all(shards, link, gtrid, data_source, bseq, done, word)
         finally:
             await link.execute("ROLLBACK")
     return done
@@ -125,11 +140,11 @@ async def _once(shards: Shards, gtrid: str, data_source: str, bseq: int, epoch: 
     async with shards.links.link(data_source) as link:
         await step("compensate_begin", data_source, lambda: link.execute("BEGIN"))
         try:
-            state = await _lock_branch(shards, link, gtrid, data_source, bseq)
+            state = await lock_branch(shards, link, gtrid, data_source, bseq)
             if state is None:
                 await _entomb(shards, link, gtrid, data_source, bseq, epoch)
             elif state in TO_COMPENSATE:
-                await _restore_all(shards, link, gtrid, data_source, bseq, Compensation())
+                await restore_all(shards, link, gtrid, data_source, bseq, Compensation())
                 await _conclude(shards, link, gtrid, data_source, bseq, epoch)
         except (DirtyRow, BackendError):
             await link.execute("ROLLBACK")
@@ -137,7 +152,8 @@ async def _once(shards: Shards, gtrid: str, data_source: str, bseq: int, epoch: 
         await step("compensate_commit", data_source, lambda: link.execute("COMMIT"))
 
 
-async def _lock_branch(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int) -> BranchState | None:
+async def lock_branch(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int) -> BranchState | None:
+    """A branch's state, which nobody else changes until the link's transaction ends; None when there is no row."""
     sql = (
         f"SELECT state FROM {shards.place(data_source).name('branch')} WHERE gtrid={text(gtrid)}"
         f" AND ds={text(data_source)} AND bseq={bseq} FOR UPDATE"
@@ -171,7 +187,7 @@ async def _conclude(
     await link.execute(f"DELETE FROM {place.name('row_lock')} WHERE {which}")
 
 
-async def _restore_all(
+async def restore_all(
     shards: Shards,
     link: Link,
     gtrid: str,
@@ -180,15 +196,21 @@ async def _restore_all(
     done: Compensation,
     word: Word | None = None,
 ) -> None:
+    """Undo all records of a branch in the link's transaction. Raises DirtyRow, BackendError, BackendLost."""
+    stored = await branch_records(shards, link, gtrid, data_source, bseq)
+    for _, statement in groupby(stored, key=lambda item: item.record.stmt_no):
+        await _restore_statement(link, data_source, list(statement), done, word)
+
+
+async def branch_records(shards: Shards, link: Link, gtrid: str, data_source: str, bseq: int) -> list[StoredUndo]:
+    """The undo records of a committed branch, the last first. Raises DirtyRow when there are none."""
     answer = await link.execute(
         f"SELECT {UNDO_COLUMNS} FROM {shards.place(data_source).name('undo_record')} WHERE gtrid={text(gtrid)}"
         f" AND ds={text(data_source)} AND bseq={bseq} ORDER BY seq DESC, part"
     )
-    stored = [stored_undo(row) for row in answer.rows]
-    if not stored:
+    if not answer.rows:
         raise DirtyRow(f"branch {bseq} has no undo records although it was committed")
-    for _, statement in groupby(stored, key=lambda item: item.record.stmt_no):
-        await _restore_statement(link, data_source, list(statement), done, word)
+    return [stored_undo(row) for row in answer.rows]
 
 
 async def _restore_statement(
@@ -230,11 +252,11 @@ async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compe
         if word is None or not word.covers(record.seq):
             raise
         if word.use == "current":
-            done.lines.append(f"seq {record.seq} {record.op}: left as it is: {dirty}")
+            done.tell(record, f"left as it is: {dirty}")
             return
         ours, sql = True, overwriting_sql(record, current is not None)
     if not ours:
-        done.lines.append(f"seq {record.seq} {record.op} {record.name} {record.row_condition}: already restored")
+        done.tell(record, "already restored")
         return
     answer: Answer = await step("compensate_row", data_source, lambda: link.execute(sql))
     restored = await current_image(link, record)
@@ -243,8 +265,7 @@ async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compe
             f"{_row(record)} could not be restored exactly (affected {answer.affected}):"
             f" {difference(record.before, restored)}"
         )
-    done.executed.append(sql)
-    done.lines.append(f"seq {record.seq} {record.op} {_row(record)}: {difference(current, restored)}")
+    done.tell(record, difference(current, restored))
 
 
 def overwriting_sql(record: UndoRecord, exists: bool) -> str:

@@ -19,7 +19,7 @@ from dbmesh.saga.values import string_literal
 from dbmesh.transaction.failpoints import step
 from dbmesh.transaction.failures import RowLocked, TooManyRows
 from dbmesh.transaction.log import text
-from dbmesh.transaction.ports import Connection, Result
+from dbmesh.transaction.ports import Result, Runs
 from dbmesh.transaction.tables import Place
 
 
@@ -38,7 +38,7 @@ def listed(keys: Iterable[LockKey]) -> str:
 class Journal:
     """The branch ``bseq`` of one global transaction on one data source."""
 
-    connection: Connection
+    connection: Runs
     place: Place
     gtrid: str
     data_source: str
@@ -49,7 +49,7 @@ class Journal:
 
     async def write(self, undo: Sequence[UndoRecord], locks: Iterable[LockKey], versions: Sequence[int]) -> None:
         """Raises RowLocked, TooManyRows, MeshError."""
-        await self._lock(sorted(locks))
+        await self.lock(sorted(locks))
         await self._insert_branch(versions)
         await self._insert_undo(undo)
 
@@ -57,13 +57,13 @@ class Journal:
         raw = sql.encode(self.encoding, "surrogateescape")
         return await step(name, self.data_source, lambda: self.connection.execute(raw))
 
-    async def _lock(self, keys: Sequence[LockKey]) -> None:
+    async def lock(self, keys: Sequence[LockKey], state: LockState = LockState.HELD) -> None:
         """Take the rows' global locks; those that the transaction already has stay with their first branch."""
         table = self.place.name("row_lock")
-        rest = f"{text(self.gtrid)}, {text(self.data_source)}, {self.bseq}"
+        rest = f"{text(self.gtrid)}, {text(self.data_source)}, {self.bseq}, '{state}'"
         rows = [f"(x'{k.digest.hex()}', {rest}, {text(k.schema)}, {text(k.table)}, {text(k.text)})" for k in keys]
         for first, batch in _batches(rows, self.place.max_packet):
-            head = f"INSERT IGNORE INTO {table} (lock_key, gtrid, ds, bseq, db, tbl, key_text) VALUES "
+            head = f"INSERT IGNORE INTO {table} (lock_key, gtrid, ds, bseq, state, db, tbl, key_text) VALUES "
             done = await self._send("lock", head + ", ".join(batch))
             if done.affected != len(batch):
                 await self._check_holders(table, listed(keys[first : first + len(batch)]))

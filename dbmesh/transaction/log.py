@@ -155,6 +155,21 @@ class CoordinatorLog:
         )
         return epoch if answer.affected else None
 
+    async def reopen(self, transaction: GlobalTransaction, owner: str, retention: float) -> int | None:
+        """Become the owner of a committed transaction that has ended, so that its records stay until it ends again.
+
+        The new epoch, or None when somebody was quicker, or its records may have been purged: they are older than
+        ``retention`` seconds.
+        """
+        epoch = transaction.epoch + 1
+        answer = await self.links.execute(
+            self.data_source,
+            f"UPDATE {self._tx} SET owner={text(owner)}, epoch={epoch}, ended_at=NULL"
+            f" WHERE gtrid={text(transaction.gtrid)} AND epoch={transaction.epoch} AND state='COMMITTED'"
+            f" AND ended_at > NOW(6) - INTERVAL {retention:.6f} SECOND",
+        )
+        return epoch if answer.affected else None
+
     async def postpone(self, gtrid: str, epoch: int, error: str, stuck: bool) -> None:
         """Count the attempt; the time of the next one survives restarts. Parked when that cannot help."""
         wait = f"LEAST({MOST_SECONDS_BETWEEN_TRIES}, 0.2*POW(2, LEAST(attempts, 12)))*(0.5+RAND()/2)"

@@ -21,6 +21,7 @@ from dbmesh.transaction.imaging import Imager
 from dbmesh.transaction.journal import Journal
 from dbmesh.transaction.log import CoordinatorLog
 from dbmesh.transaction.ports import Connection, Connections, Unit, WriteResult
+from dbmesh.transaction.reclaim import Tables, reclaim
 from dbmesh.transaction.record import Recorder
 
 T = TypeVar("T")
@@ -56,7 +57,10 @@ class Statement:
 
 @dataclass(slots=True)
 class Performer:
-    """Commands of one global transaction. ``statement``: set while a statement runs."""
+    """Commands of one global transaction. ``statement``: set while a statement runs.
+
+    ``tables``: what the servers say of their tables now, for `Reclaim`.
+    """
 
     shards: Shards
     log: CoordinatorLog
@@ -68,6 +72,7 @@ class Performer:
     client: str = ""
     statement: Statement | None = None
     logged: bool = False
+    tables: Tables | None = None
 
     async def run(self, steps: Steps) -> Outcome:
         """Drive a coordinator's generator to its end; commands of one batch run side by side."""
@@ -117,6 +122,9 @@ class Performer:
                 return await shards.close_gate(gtrid, data_source)
             case commands.ReadBranches(data_source):
                 return await shards.branches(gtrid, data_source)
+            case commands.Reclaim(data_source):
+                assert self.tables is not None
+                return await reclaim(shards, gtrid, data_source, self.tables)
             case commands.Compensate(data_source, bseq):
                 return await compensate(shards, gtrid, data_source, bseq, self.epoch)
             case commands.Release(data_source):

@@ -28,14 +28,19 @@ class Result(Protocol):
     def info(self) -> bytes: ...
 
 
-class Connection(Protocol):
-    """A backend connection. Raises errors.BackendError and errors.BackendLost."""
+class Runs(Protocol):
+    """What runs statements. Raises errors.BackendError and errors.BackendLost."""
+
+    async def execute(self, sql: bytes, /) -> Result: ...
+
+
+class Connection(Runs, Protocol):
+    """A backend connection."""
 
     @property
     def server_version(self) -> str: ...
     @property
     def capabilities(self) -> Capabilities: ...
-    async def execute(self, sql: bytes, /) -> Result: ...
 
 
 class Connections(Protocol):

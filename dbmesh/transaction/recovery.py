@@ -17,6 +17,7 @@ from dbmesh.errors import MeshError, NotSupported
 from dbmesh.rules.model import MeshRules, TransactionRules
 from dbmesh.saga import coordinator
 from dbmesh.saga.coordinator import Kind, Outcome
+from dbmesh.schema import Table
 from dbmesh.transaction.branches import Shards
 from dbmesh.transaction.definitions import Definitions
 from dbmesh.transaction.gtrid import new_gtrid
@@ -24,6 +25,7 @@ from dbmesh.transaction.lease import Lease, NoLease, WorkerLease, new_instance
 from dbmesh.transaction.link import Links
 from dbmesh.transaction.log import CoordinatorLog, GlobalTransaction
 from dbmesh.transaction.performer import Performer
+from dbmesh.transaction.ports import Catalog
 from dbmesh.transaction.tables import Place, prepare_tables
 
 _LOGGER = logging.getLogger(__name__)
@@ -241,6 +243,22 @@ class Proxy:
         if outcome.kind is not Kind.PENDING:
             _LOGGER.info("global transaction %s: %s", transaction.gtrid, outcome.state)
         return outcome
+
+    async def undo(self, transaction: GlobalTransaction, catalog: Catalog, note: str) -> Outcome | None:
+        """Undo a committed transaction as its new owner, everywhere or nowhere.
+
+        None when that cannot be any more: another process was quicker, or its records may be purged.
+        """
+        epoch = await self.log.reopen(transaction, self.instance, self.rules.retention)
+        if epoch is None:
+            return None
+
+        async def table(data_source: str, name: str) -> Table | None:
+            return await self.definitions.table(catalog, data_source, name)
+
+        performer = Performer(self.shards, self.log, transaction.gtrid, self.instance, epoch, tables=table)
+        steps = coordinator.undo(transaction.participants, note, transaction.mode == "deferred")
+        return await self.spawn(transaction.gtrid, performer.run(steps))
 
     async def _purge(self) -> None:
         now = asyncio.get_running_loop().time()

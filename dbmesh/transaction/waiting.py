@@ -7,7 +7,7 @@ import random
 from contextlib import suppress
 
 from dbmesh.errors import LockWaitTimeout, MeshError
-from dbmesh.saga.states import TxState
+from dbmesh.saga.states import LockState, TxState
 from dbmesh.transaction.failures import RowLocked
 from dbmesh.transaction.recovery import Proxy
 
@@ -49,7 +49,12 @@ async def becomes_free(proxy: Proxy, locked: RowLocked, gtrid: str, patience: Pa
 
 
 async def _free_if_committed(proxy: Proxy, locked: RowLocked) -> None:
-    """A committed transaction's locks hold nothing any more: whoever meets them removes them."""
+    """A committed transaction's locks hold nothing any more: whoever meets them removes them.
+
+    But for those that are ROLLING_BACK: somebody is about to undo the transaction.
+    """
+    if locked.state is not LockState.HELD:
+        return
     found = await proxy.log.read(locked.holder)
     if found is not None and found.state is TxState.COMMITTED:
         await proxy.shards.release(locked.holder, locked.data_source)

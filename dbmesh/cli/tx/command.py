@@ -26,6 +26,8 @@ from dbmesh.transaction.tables import NoTables
 OK, UNREACHABLE, CONFLICT, PARKED, NOT_FOUND = range(5)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+reason_option = click.option("--reason", required=True, help="Why; it is kept in the audit.")
+dry_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and roll that back.")
 
 
 class Exit(Exception):
@@ -100,7 +102,11 @@ def actor() -> str:
 
 
 def run(directory: Path, work: Callable[[Proxy], Awaitable[int]]) -> None:
-    rules = load_or_exit(directory)
+    """Run a command's work, end the process with its exit code."""
+    run_with(load_or_exit(directory), work)
+
+
+def run_with(rules: MeshRules, work: Callable[[Proxy], Awaitable[int]]) -> None:
     try:
         code = asyncio.run(_with_proxy(rules, work))
     except Exit as end:

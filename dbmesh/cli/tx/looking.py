@@ -29,7 +29,7 @@ from dbmesh.cli.tx.command import (
 )
 from dbmesh.errors import MeshError
 from dbmesh.saga.script import reverse_script
-from dbmesh.saga.states import TO_COMPENSATE, TxState
+from dbmesh.saga.states import TO_COMPENSATE, BranchState, TxState
 from dbmesh.saga.undo import UndoRecord
 from dbmesh.transaction.branches import Branch
 from dbmesh.transaction.compensate import DirtyRow, current_image, difference, still_ours
@@ -189,7 +189,7 @@ def _image(image: Any) -> dict[str, str | None] | None:
 
 async def _open_records(proxy: Proxy, gtrid: str, name: str) -> list[UndoRecord]:
     branches = await proxy.shards.list_branches(gtrid, name)
-    todo = {branch.bseq for branch in branches if branch.state in TO_COMPENSATE}
+    todo = {b.bseq for b in branches if b.state in TO_COMPENSATE and b.state is not BranchState.DONE}
     return [item.record for item in await proxy.shards.undo_records(gtrid, name) if item.record.bseq in todo]
 
 

@@ -18,24 +18,25 @@ from dbmesh.cli.tx.command import (
     Exit,
     actor,
     chosen,
+    dry_option,
     find,
     has_log,
     json_option,
     print_json,
+    reason_option,
     run,
     tx,
 )
 from dbmesh.cli.tx.replaying import finish
+from dbmesh.cli.tx.restored import as_dictionaries, print_rows
 from dbmesh.errors import MeshError
 from dbmesh.saga.states import BranchState, TxState
-from dbmesh.transaction.compensate import DirtyRow, Word, dry_run, mend
+from dbmesh.transaction.compensate import DirtyRow, Restored, Word, dry_run, mend
 from dbmesh.transaction.log import GlobalTransaction
 from dbmesh.transaction.recovery import Proxy
 
 _branch_option = click.option("--branch", "data_source", required=True, help="The data source.")
 _seq_option = click.option("--seq", "seqs", multiple=True, type=int, help="Only this undo record; may be repeated.")
-_reason_option = click.option("--reason", required=True, help="Why; it is kept in the audit.")
-_dry_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and roll that back.")
 
 
 @tx.command()
@@ -43,8 +44,8 @@ _dry_option = click.option("--dry-run", is_flag=True, help="Show what would be d
 @click.argument("gtrid")
 @_branch_option
 @_seq_option
-@_reason_option
-@_dry_option
+@reason_option
+@dry_option
 @json_option
 def skip(
     directory: Path, gtrid: str, data_source: str, seqs: tuple[int, ...], reason: str, dry_run: bool, as_json: bool
@@ -60,8 +61,8 @@ def skip(
 @_branch_option
 @_seq_option
 @click.option("--use", type=click.Choice(["before", "current"]), default="before", help="What the rows become.")
-@_reason_option
-@_dry_option
+@reason_option
+@dry_option
 @json_option
 def force(
     directory: Path,
@@ -92,7 +93,7 @@ async def _mend(
     try:
         if rehearse:
             rehearsed = await dry_run(proxy.shards, transaction.gtrid, data_source, todo, word)
-            _tell(data_source, rehearsed.lines, "would be", as_json)
+            _tell(data_source, rehearsed.rows, "would become", as_json)
             return OK
         await _apply(proxy, transaction, data_source, todo, word, reason, as_json)
     except DirtyRow as dirty:
@@ -113,17 +114,18 @@ async def _apply(
     await proxy.log.event(transaction.gtrid, actor(), "mend", **what)
     for bseq in bseqs:
         done = await mend(proxy.shards, transaction.gtrid, data_source, bseq, transaction.epoch, word)
-        await proxy.log.event(transaction.gtrid, actor(), "mended", branch=data_source, bseq=bseq, lines=done.lines)
+        await proxy.log.event(
+            transaction.gtrid, actor(), "mended", branch=data_source, bseq=bseq, rows=list(map(str, done.rows))
+        )
         if not as_json:
-            _tell(data_source, done.lines, "is", as_json)
+            _tell(data_source, done.rows, "is now", as_json)
 
 
-def _tell(data_source: str, lines: Sequence[str], verb: str, as_json: bool) -> None:
+def _tell(data_source: str, rows: Sequence[Restored], heading: str, as_json: bool) -> None:
     if as_json:
-        print_json({data_source: list(lines)})
-        return
-    for line in lines:
-        click.echo(f"{data_source} {verb}: {line}")
+        print_json({"would": as_dictionaries({data_source: rows}), "conflicts": {}})
+    else:
+        print_rows({data_source: rows}, heading, {})
 
 
 @tx.command()

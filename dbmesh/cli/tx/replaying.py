@@ -25,10 +25,11 @@ from dbmesh.cli.tx.command import (
     say,
     tx,
 )
+from dbmesh.cli.tx.restored import as_dictionaries, print_rows
 from dbmesh.errors import MeshError
 from dbmesh.saga.coordinator import Kind
 from dbmesh.saga.states import TERMINAL, TO_COMPENSATE, TxState
-from dbmesh.transaction.compensate import DirtyRow, dry_run
+from dbmesh.transaction.compensate import DirtyRow, Restored, dry_run
 from dbmesh.transaction.log import GlobalTransaction
 from dbmesh.transaction.recovery import Proxy
 
@@ -49,34 +50,32 @@ def replay(directory: Path, gtrid: str, dry_run: bool, data_source: str | None, 
         transaction = await find(proxy, gtrid)
         only = chosen(transaction, data_source) if data_source else ()
         if dry_run:
-            return await _rehearse(proxy, transaction, only or transaction.participants, as_json)
+            names = () if transaction.state is TxState.COMMITTED else only or transaction.participants
+            return await rehearse(proxy, transaction, names, as_json)
         return await finish(proxy, transaction, only, wait, as_json)
 
     run(directory, work)
 
 
-async def _rehearse(proxy: Proxy, transaction: GlobalTransaction, names: Sequence[str], as_json: bool) -> int:
-    lines: dict[str, list[str]] = {}
+async def rehearse(proxy: Proxy, transaction: GlobalTransaction, names: Sequence[str], as_json: bool) -> int:
+    """Undo it on these data sources, show that and take it back."""
+    rows: dict[str, list[Restored]] = {}
     conflicts: dict[str, str] = {}
     for name in names:
         branches = await proxy.shards.list_branches(transaction.gtrid, name)
         todo = [branch.bseq for branch in branches if branch.state in TO_COMPENSATE]
-        if not todo or transaction.state is TxState.COMMITTED:
+        if not todo:
             continue
         try:
-            lines[name] = (await dry_run(proxy.shards, transaction.gtrid, name, todo)).lines
+            rows[name] = (await dry_run(proxy.shards, transaction.gtrid, name, todo)).rows
         except (DirtyRow, MeshError) as error:
             conflicts[name] = str(error)
     if as_json:
-        print_json({"gtrid": transaction.gtrid, "would": lines, "conflicts": conflicts})
+        print_json({"gtrid": transaction.gtrid, "would": as_dictionaries(rows), "conflicts": conflicts})
+    elif rows or conflicts:
+        print_rows(rows, "would become", conflicts)
     else:
-        for name, found in lines.items():
-            for line in found:
-                click.echo(f"{name}: would restore {line}")
-        for name, conflict in conflicts.items():
-            click.echo(f"{name}: conflict: {conflict}", err=True)
-        if not lines and not conflicts:
-            click.echo(f"{transaction.gtrid} is {transaction.state}: nothing to undo")
+        click.echo(f"{transaction.gtrid} is {transaction.state}: nothing to undo")
     return CONFLICT if conflicts else OK
 
 

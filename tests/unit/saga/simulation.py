@@ -38,6 +38,7 @@ class World:
     epoch: int = 1
     ended: bool = False
     deferred: bool = False
+    refuses: bool = False  # a row of the transaction has been changed by others
     shards: dict[str, Shard] = field(default_factory=lambda: {name: Shard() for name in DATA_SOURCES})
     log: list[str] = field(default_factory=list)
 
@@ -65,6 +66,10 @@ class World:
                 self.shards[name].gate = "CLOSED"
             case commands.ReadBranches(name):
                 return commands.Branches(sorted(self.shards[name].branches.items()))
+            case commands.Reclaim(name):
+                if self.refuses and name == DATA_SOURCES[-1]:
+                    return commands.Dirty("changed by others")
+                self.shards[name].locks.update(self.shards[name].branches)
             case commands.Compensate(name, bseq):
                 return self._compensate(self.shards[name], bseq)
             case commands.Release(name):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from dbmesh.saga.coordinator import undo
 from dbmesh.saga.states import FOLLOWS, TERMINAL, TxState
-from tests.unit.saga.simulation import Runner, World, transaction
+from tests.unit.saga.simulation import DATA_SOURCES, Runner, World, transaction
 
 CASES = [(ending, savepoint) for ending in ("commit", "rollback") for savepoint in (False, True)]
 WHOLE = {False: {"a": [1, 2], "b": [2, 3]}, True: {"a": [1], "b": [3]}}
@@ -121,3 +122,40 @@ def test_any_one_request_or_answer_is_lost(ending: str, savepoint: bool, lost: s
 def test_terminal_states_have_no_successors() -> None:
     assert {TxState.COMMITTED, TxState.ROLLED_BACK} < TERMINAL
     assert set(FOLLOWS) == set(TxState)
+
+
+def undone(refuses: bool = False) -> tuple[World, Runner]:
+    """A committed transaction that has ended, and a human's word to undo it."""
+    world = World(refuses=refuses)
+    Runner(world, transaction("commit"), 1).run()
+    assert world.ended
+    world.ended = False
+    return world, Runner(world, undo(DATA_SOURCES, "why"), world.epoch)
+
+
+def test_a_committed_transaction_is_undone_by_a_humans_word() -> None:
+    world, runner = undone()
+    runner.run()
+    assert world.state is TxState.ROLLED_BACK
+    assert_atomic(world, savepoint=False)
+
+
+def test_a_committed_transaction_with_a_changed_row_is_left_as_it_is() -> None:
+    world, runner = undone(refuses=True)
+    runner.run()
+    assert (world.state, world.ended) == (TxState.COMMITTED, True)
+    assert_atomic(world, savepoint=False)
+
+
+@pytest.mark.parametrize("lost", ["", "request", "answer"])
+def test_who_undoes_a_committed_transaction_dies_or_loses_an_answer_at_any_command(lost: str) -> None:
+    length = undone()[1].run()
+    for stop in range(length):
+        world, runner = undone()
+        runner.run(stop)
+        if lost:
+            runner.step(lost)
+            runner.run()
+        world.die()
+        recover(world)
+        assert_atomic(world, savepoint=False)
