@@ -1,10 +1,11 @@
 """Which conditions of WHERE a data node may apply to the rows of one table before they are gathered.
 
 The proof: a conjunct of a block's WHERE is true for every row of the block's result. When it speaks only of columns of
-one reference that no outer join supplies with NULLs, a row for which it is not true is in no row of that result, so it
-need not travel. The client's own text applies the conjunct once more, so only rows that could matter must not be lost:
-a conjunct with a function, an arithmetic operator or a subquery is left alone, since a row that MySQL would never have
-looked at could make it fail.
+one reference, a row for which it is not true is in no row of that result, so it need not travel. Where an outer join
+may supply the reference with NULLs, they would stand in for the rows that are left out: there only a conjunct counts
+that is never true of NULLs. The client's own text applies the conjunct once more, so only rows that could matter must
+not be lost: a conjunct with a function, an arithmetic operator or a subquery is left alone, since a row that MySQL
+would never have looked at could make it fail.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ _WORDS = frozenset({"AND", "OR", "NOT", "IN", "IS", "NULL", "LIKE", "BETWEEN", "
 _SIGNS = frozenset({"(", ")", ",", "=", "<", ">", "<=", ">=", "<>", "!=", "<=>"})
 _LITERALS = frozenset({TokenKind.STRING, TokenKind.NUMBER})
 _DATED = frozenset({"DATE", "TIME", "TIMESTAMP"})
+_STRICT = frozenset({"=", "<", ">", "<=", ">=", "<>", "!=", "LIKE", "BETWEEN", "IN"})
+_MAY_TAKE_NULL = frozenset({"OR", "NOT", "IS", "<=>"})
 _LOOSER = frozenset({"OR", "XOR", "||"})  # bind less than AND: the text is no conjunction
 
 
 def own_conditions(blocks: Blocks, reference: TableReference, tables: Mapping[int, Table]) -> list[Span]:
     """The conjuncts that speak of ``reference`` alone. ``tables``: what every reference is."""
-    if reference.null_supplied:
-        return []
     tokens = blocks.statement.tokens
     layout = _layout_of(tokens, reference)
     if layout is None or "WHERE" not in layout.clauses:
@@ -36,7 +37,21 @@ def own_conditions(blocks: Blocks, reference: TableReference, tables: Mapping[in
         span
         for span in _conjuncts(tokens, Span(where.first + 1, where.last))
         if _speaks_of(blocks, tokens[span.first : span.last], reference, tables)
+        and (not reference.null_supplied or _rejects_null(tokens[span.first : span.last]))
     ]
+
+
+def _rejects_null(tokens: Sequence[Token]) -> bool:
+    """Whether it is one comparison, which is never true when a column in it is NULL; in a list one may be."""
+    words = [token.upper or token.text for token in tokens]
+    operators = [word for word in words if word in _STRICT]
+    if len(operators) != 1 or _MAY_TAKE_NULL.intersection(words):
+        return False
+    if operators != ["IN"]:
+        return "(" not in words
+    at = words.index("IN")
+    listed = [token for token in tokens[at + 1 :] if token.is_name and token.upper not in _WORDS | _DATED]
+    return not listed and words.count("(") == 1 and words[at + 1] == "("
 
 
 def _layout_of(tokens: Sequence[Token], reference: TableReference) -> SelectLayout | None:

@@ -6,7 +6,7 @@ A condition never leaves out a node that could hold a matching row; what the mes
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from dbmesh.route.keys import NOTHING, UNKNOWN, Verdict, key_bound, key_value
@@ -75,6 +75,35 @@ class AnyOf:
 
 
 Condition = KeyOneOf | KeyOrdered | AllOf | AnyOf
+
+
+def rejects_null(condition: Condition) -> bool:
+    """Whether it is never true of a row of NULLs, which an outer join may have put there."""
+    match condition:
+        case KeyOneOf():
+            return not condition.null_safe
+        case KeyOrdered():
+            return True
+        case AllOf(parts):
+            return any(map(rejects_null, parts))
+        case AnyOf(parts):
+            return all(map(rejects_null, parts))
+
+
+def carried(condition: Condition, to: Mapping[str, tuple[str, Column | None]]) -> Condition | None:
+    """The same said of other columns, which equal these (``to``: key → its equal); None when nothing of it can be."""
+    match condition:
+        case KeyOneOf() | KeyOrdered():
+            if condition.key not in to or (isinstance(condition, KeyOneOf) and condition.null_safe):
+                return None
+            key, column = to[condition.key]
+            return replace(condition, key=key, column=column)
+        case AllOf(parts):
+            found = tuple(c for part in parts if (c := carried(part, to)) is not None)
+            return AllOf(found) if found else None
+        case AnyOf(parts):
+            found = tuple(c for part in parts if (c := carried(part, to)) is not None)
+            return AnyOf(found) if len(found) == len(parts) else None
 
 
 def nodes(table: ShardedTable, condition: Condition | None, literals: Sequence[str]) -> frozenset[int]:

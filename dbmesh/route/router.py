@@ -5,6 +5,10 @@ an equality of sharding keys with another reference (a *flow*: the needed rows o
 statement may run on one data source when each reference needs one node at most and those nodes are all there. It may
 run on several nodes, each for itself, when all sharded references hang together by flows from the rows that make up the
 result.
+
+An equality in WHERE, and a condition there that no NULL satisfies, bounds an outer join's inner side, too: the join can
+only put NULLs in the place of the rows that it leaves out, and WHERE drops those. What is said of one sharding key is
+*carried* to another of its type that equals it, whether their tables are bound or not.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbmesh.route.conditions import AllOf, AnyOf, Condition, KeyOneOf, KeyOrdered, nodes
+from dbmesh.route.conditions import AllOf, AnyOf, Condition, KeyOneOf, KeyOrdered, carried, nodes, rejects_null
 from dbmesh.route.keys import UNKNOWN, key_value
 from dbmesh.rules.model import LogicalDatabase, ShardedTable, TableRule
 from dbmesh.schema import Column
@@ -81,15 +85,18 @@ class _Router:
         }
         self.conditions: dict[int, list[Condition]] = {index: [] for index in self.keys}
         self.flows: dict[tuple[int, int], None] = {}
+        self.equal: dict[tuple[int, int], set[tuple[str, str]]] = {}
 
     def template(self) -> RouteTemplate:
         for block in self.blocks.blocks:
             own = {r.index for r in self.blocks.references if r.block == block.index}
             kept = {index for index in own if not self.blocks.references[index].null_supplied}
             self._restrict(block, block.where, kept)
-            self._flow(block, [block.where], lambda source, target, kept=kept: target in kept)  # type: ignore[misc]
+            self._restrict(block, block.where, own - kept, rejecting=True)
+            self._flow(block, [block.where], lambda source, target: True)
             for join in block.joins:
                 self._join(block, join, own, kept)
+        self._carry()
         base = self._base()
         conditions = {index: _all_of(parts) for index, parts in self.conditions.items()}
         return RouteTemplate(tuple(self.targets), conditions, tuple(self.flows), base, self._apart(base))
@@ -107,12 +114,22 @@ class _Router:
             self._restrict(block, join.condition, earlier)
             self._flow(block, [join.condition], lambda source, target: target in earlier and source not in earlier)
 
-    def _restrict(self, block: Block, predicate: Predicate, restricted: Iterable[int]) -> None:
+    def _restrict(self, block: Block, predicate: Predicate, restricted: Iterable[int], rejecting: bool = False) -> None:
         for index in restricted:
             if index in self.keys:
                 condition = self._condition(block, predicate, index)
-                if condition is not None:
+                if condition is not None and (not rejecting or rejects_null(condition)):
                     self.conditions[index].append(condition)
+
+    def _carry(self) -> None:
+        """Say of every key what is said of its equals, until nothing new is said."""
+        for _ in self.keys:
+            for (source, target), names in self.equal.items():
+                columns = self.targets[target].columns
+                to = {one: (other, columns[other]) for one, other in names}
+                found = (carried(condition, to) for condition in self.conditions[source])
+                new = [c for c in found if c is not None and c not in self.conditions[target]]
+                self.conditions[target] += new
 
     def _condition(self, block: Block, predicate: Predicate, index: int) -> Condition | None:
         """What ``predicate`` says about the sharding key of reference ``index``."""
@@ -147,8 +164,16 @@ class _Router:
             pairs.setdefault((left, right), set()).add(names)
             pairs.setdefault((right, left), set()).add((names[1], names[0]))
         for (source, target), equal in pairs.items():
-            if allowed(source, target) and self._in_block(target, block) and self._together(source, target, equal):
+            if not allowed(source, target) or not self._in_block(target, block):
+                continue
+            if self._together(source, target, equal):
                 self.flows[source, target] = None
+            elif alike := {pair for pair in equal if self._alike(source, target, *pair)}:
+                self.equal.setdefault((source, target), set()).update(alike)
+
+    def _alike(self, one: int, other: int, left: str, right: str) -> bool:
+        first, second = self.targets[one].columns, self.targets[other].columns
+        return left in first and right in second and _compare_alike(first[left], second[right])
 
     def _in_block(self, index: int, block: Block) -> bool:
         return self.blocks.references[index].block == block.index

@@ -95,7 +95,7 @@ class Campaign:
 
 
 def tier(sql: str, mesh: Connection[Any]) -> str:
-    """Who answers: one data node, a merge or a federation."""
+    """Who answers: one data node, a merge or a federation; "refused" where it is an error, a server's own or 1235."""
     rows = run(mesh, f"EXPLAIN FORMAT=MESH {sql}").rows
     text = "\n".join((row[0] or b"").decode() for row in rows)
     for name, sign in (("federate", "federate on"), ("merge", "merge:"), ("one node", "1 route unit")):
@@ -105,11 +105,19 @@ def tier(sql: str, mesh: Connection[Any]) -> str:
 
 
 def verdict(query: Query, mesh: Connection[Any], plain: Connection[Any]) -> str | None:
-    """What is wrong with the mesh's answer, or None."""
+    """What is wrong with the mesh's answer, or None. What is on one shard must be asked of that one alone."""
+    found = _difference(query, mesh, plain)
+    if found is None and "one shard" in query.clauses and (asked := tier(query.sql, mesh)) in ("merge", "federate"):
+        return f"more than one shard: {asked}"
+    return found
+
+
+def _difference(query: Query, mesh: Connection[Any], plain: Connection[Any]) -> str | None:
     mine, theirs = run(mesh, query.sql), run(plain, query.sql)
     if mine.refused and not theirs.refused:
         return f"refused: {mine.message}"
-    like = Likeness(query.ordered, wording=False, near=query.near)
+    by = () if query.by is None else (query.by,)
+    like = Likeness(query.ordered, by=by, wording=False, near=query.near)
     found = difference(mine, theirs, like)
     if found and query.spelled and mine.columns == theirs.columns and mine.rows:
         found = difference(weighed(mine, plain, query.spelled), weighed(theirs, plain, query.spelled), like)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from dbmesh.merge.collation import compares_by_weights
 from tests.differential.choices import Choices
 from tests.differential.expressions import NUMBERS, Expressions, alike, comparable, plain
-from tests.differential.sources import SOURCES, Source, Value
+from tests.differential.sources import BINDING, SOURCES, Source, Value
 
 _MOST_PAIRS = 60_000  # rows of a product before its conditions
 _EXACT_SUMS = frozenset(("weight",))  # eighths: their sums are exact in any order
@@ -16,12 +17,16 @@ SUMS, VARIANCES = 1e-12, 1e-9  # how far they may differ when rows come in anoth
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``ordered``: its ORDER BY leaves no ties that could be told apart. ``outputs``: what its columns are."""
+    """``ordered``: its ORDER BY leaves no ties that could be told apart. ``outputs``: what its columns are.
+
+    ``by``: the output whose weights come in the same order, where servers themselves order equal weights either way.
+    """
 
     sql: str
     outputs: tuple[Value, ...]
     ordered: bool
     clauses: frozenset[str]
+    by: int | None = None
 
     @property
     def near(self) -> dict[int, float]:
@@ -37,6 +42,7 @@ class Core:
     """A SELECT before its ORDER BY. ``outputs``: bare names or texts. ``keys``: what orders its rows totally, or None.
 
     ``unique``: names of outputs that identify a row. ``loose``: whether equal strings may be shown in any spelling.
+    ``inputs``: what else it may be sorted by.
     """
 
     text: str
@@ -47,6 +53,23 @@ class Core:
     unique: tuple[str, ...] | None = None
     rows: int = 0
     loose: bool = True
+    inputs: Sequence[Value] = ()
+
+    def shown(self, key: str) -> int | None:
+        """Which output a sort key is, by its position, its name or its text."""
+        if key.isdigit():
+            return int(key) - 1
+        texts = [value.text for value in self.outputs]
+        return self.names.index(key) if key in self.names else texts.index(key) if key in texts else None
+
+    def ties(self, key: str) -> bool:
+        """Whether the servers themselves order differently spelled strings of this key either way.
+
+        A sort goes by weights; an index and a comparison do not, in these collations.
+        """
+        at = self.shown(key)
+        found = [self.outputs[at]] if at is not None else [v for v in self.inputs if v.text == key]
+        return any("_" in value.family and not compares_by_weights(value.family) for value in found)
 
 
 @dataclass(slots=True)
@@ -63,12 +86,13 @@ class Scope:
 
 @dataclass
 class Queries:
-    """``query()`` makes one statement out of the choices."""
+    """``query()`` makes one statement out of the choices. ``pin``: the only key that it reads, all on one shard."""
 
     choices: Choices
     clauses: set[str] = field(default_factory=set)
     names: int = 0
     shared: list[Source] = field(default_factory=list)
+    pin: str = ""
 
     def __post_init__(self) -> None:
         self.expressions = Expressions(self.choices, self.clauses)
@@ -76,41 +100,49 @@ class Queries:
     def query(self) -> Query:
         c = self.choices
         head = ""
+        if c.chance(4):
+            self.clauses.add("one shard")
+            self.pin = c.one(("5", "7", "-3", "160"))
         form = c.below(100)
         if form >= 88:
             head = self._with()
-        if form >= 95:
+        if form >= 95 and not self.pin:
             return self._recursive()
         core = self._first()
-        tail, ordered = self.tail(core)
+        tail, ordered, by = self.tail(core)
         outputs = core.outputs if core.loose else [replace(value, spelled="") for value in core.outputs]
-        return Query(head + core.text + tail, tuple(outputs), ordered, frozenset(self.clauses))
+        if by is not None:
+            outputs[by] = replace(outputs[by], spelled=core.outputs[by].family)
+        return Query(head + core.text + tail, tuple(outputs), ordered, frozenset(self.clauses), by)
 
     def _first(self) -> Core:
         form = self.choices.below(100)
-        if form < 52:
+        if form < 52 and not self.pin:
             return self.core(Scope(depth=0, alone=True))
         return self.core(Scope()) if form < 87 else self._sets()
 
     # -- ORDER BY and LIMIT
 
-    def tail(self, core: Core, sure: bool = False) -> tuple[str, bool]:
-        """``sure``: with LIMIT, which needs an order without ties."""
+    def tail(self, core: Core, sure: bool = False) -> tuple[str, bool, int | None]:
+        """ORDER BY and LIMIT, whether it leaves no ties, and `Query.by`. ``sure``: with LIMIT."""
         c = self.choices
         if core.keys is None or (not sure and c.chance(25)):
-            return "", False
-        keys = list(core.sortable)
+            return "", False, None
+        keys = [key for key in core.sortable if not sure or not core.ties(key)]
         keys = c.some(keys, 2) if keys and c.chance(70) else []
         keys += [key for key in core.keys if key not in keys]
-        if not keys:
-            return "", False
+        tied = any(map(core.ties, keys))
+        if not keys or (tied and sure):
+            return "", False, None
         self.clauses.add("ORDER BY")
         text = " ORDER BY " + ", ".join(f"{key}{c.one(('', ' ASC', ' DESC'))}" for key in keys)
+        if tied:
+            return text, False, core.shown(keys[0]) if core.ties(keys[0]) else None
         if sure or c.chance(40):
             self.clauses.add("LIMIT")
             count, offset = c.one((3, 1, 7, 20, 100, 0)), c.one((0, 1, 4, 15))
             text += c.one((f" LIMIT {count}", f" LIMIT {count} OFFSET {offset}", f" LIMIT {offset}, {count}"))
-        return text, True
+        return text, True, None
 
     # -- FROM
 
@@ -125,11 +157,16 @@ class Queries:
         if self.shared and c.chance(60):
             self.clauses.add("WITH")
             return c.one(self.shared).under(self._name("w"))
-        return c.often(SOURCES).under(self._name("t"))
+        return self._table()
+
+    def _table(self) -> Source:
+        return self.choices.often(BINDING if self.pin else SOURCES).under(self._name("t"))
 
     def _derived(self, scope: Scope) -> Source:
         self.clauses.add("derived table")
         text, source = self._inner(Scope(depth=scope.depth - 1, exact=True))
+        if not source.columns:
+            return self._table()
         return replace(source, text=f"({text})").under(self._name("d"))
 
     def _inner(self, scope: Scope) -> tuple[str, Source]:
@@ -157,7 +194,7 @@ class Queries:
         """The same table once more: a self join."""
         table, _, alias = source.text.rpartition(" ")
         if table.startswith("("):
-            return self.choices.often(SOURCES).under(self._name("t"))
+            return self._table()
         self.clauses.add("self join")
         bare = [column.named(column.text.removeprefix(f"{alias}.")) for column in source.columns]
         unique = None if source.unique is None else tuple(n.removeprefix(f"{alias}.") for n in source.unique)
@@ -210,6 +247,13 @@ class Queries:
         return form(scope)
 
     def _where(self, scope: Scope, sources: Sequence[Source]) -> str:
+        where = self._condition(scope, sources)
+        pins = " AND ".join(f"{source.key} = {self.pin}" for source in sources if self.pin and source.key)
+        if not pins:
+            return where
+        return f" WHERE {pins} AND ({where.removeprefix(' WHERE ')})" if where else f" WHERE {pins}"
+
+    def _condition(self, scope: Scope, sources: Sequence[Source]) -> str:
         c = self.choices
         if c.chance(35):
             return ""
@@ -272,7 +316,7 @@ class Queries:
             items, outputs, sortable = ["*"], list(sources[0].columns), unique
         text = f"SELECT {', '.join(items)} FROM {start}{where}"
         self._sorted_by(values, sortable)
-        return Core(text, outputs, names, keys, sortable, own, 100, loose=False)
+        return Core(text, outputs, names, keys, sortable, own, 100, loose=False, inputs=values)
 
     def _sorted_by(self, values: Sequence[Value], sortable: Sequence[str]) -> None:
         for value in values[:20]:
@@ -425,6 +469,7 @@ class Queries:
         c = self.choices
         assert core.keys
         columns = [v for v in core.outputs if v.family and "." in v.text and "(" not in v.text and " " not in v.text]
+        columns = [v for v in columns if not core.ties(v.text)]
         total = ", ".join(core.keys)
         part = f"PARTITION BY {c.one(columns).text} " if columns and c.chance(60) else ""
         order = f"{c.one(columns).text}{c.one(('', ' DESC'))}, {total}" if columns and c.chance(50) else total

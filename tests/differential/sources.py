@@ -136,3 +136,5 @@ SOURCES: Sequence[tuple[int, Source]] = (
     (4, _kinds()),
     (4, _words()),
 )
+# What is on one shard together: the binding tables and the broadcast one.
+BINDING = tuple((weight, source) for weight, source in SOURCES if source.text in ("item", "part", "region"))

@@ -21,7 +21,7 @@ _CLAUSES = (
     "WHERE", "condition", "CASE", "EXISTS", "IN subquery", "row IN", "ANY ALL", "scalar subquery",
     "correlated subquery", "derived table", "WITH", "WITH RECURSIVE", "set operation", "UNION", "INTERSECT", "EXCEPT",
     "DISTINCT", "GROUP BY", "ROLLUP", "HAVING", "aggregates", "COUNT", "COUNT(DISTINCT)", "SUM", "AVG", "MIN", "MAX",
-    "STDDEV", "BIT_XOR", "GROUP_CONCAT", "window", "ORDER BY", "LIMIT",
+    "STDDEV", "BIT_XOR", "GROUP_CONCAT", "window", "ORDER BY", "LIMIT", "one shard",
 )  # fmt: skip
 _UNSORTED = ("JSON", "POINT", "BIT", "VECTOR")  # only shown and counted
 
