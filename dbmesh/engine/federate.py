@@ -2,6 +2,7 @@
 
 Rows are read through the client's own branches, so that it sees its own changes; the scratch tables are temporary ones
 of another connection, which no transaction of the client's is on. They end with that connection, whatever happens.
+What MySQL cannot read from temporary tables is answered from ordinary ones: see `engine.lasting`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dbmesh.backend.connection import Connection
 from dbmesh.backend.session_state import DEFAULT_STATE
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
+from dbmesh.engine.lasting import Lasting, sweep_on
 from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
 from dbmesh.plan.model import Federation, RouteUnit, Shipment
 from dbmesh.protocol.resultset import decode_text_row
@@ -35,13 +37,14 @@ async def run_federated(
     reading = sources if transaction is None else []
     held = await generation.cluster.acquire([*reading, federation.data_source], caller.capabilities, caller.state)
     scratch, clean = held[-1], False
+    lasting = Lasting(scratch, generation.rules.transaction.schema, federation.shipments)
     try:
         if transaction is None:
             readers = dict(zip(sources, held[:-1], strict=True))
             await _gather(federation, readers, scratch, caller)
         else:
             await _gather_in(transaction, sources, federation, scratch, caller)
-        outcome = await _answer(federation, scratch, caller)
+        outcome = await _answer(federation, scratch, caller, lasting)
         await scratch.execute(f"DROP TEMPORARY TABLE {', '.join(quoted(s.table) for s in federation.shipments)}")
         clean = True
         return outcome
@@ -50,6 +53,8 @@ async def run_federated(
             generation.cluster.release(
                 connection, reusable=clean or (connection is not scratch and not connection.busy)
             )
+        if lasting.made:
+            await uninterrupted(sweep_on(generation, federation.data_source, lasting.token))
 
 
 async def _gather_in(
@@ -92,22 +97,28 @@ async def _gather(
             await load.bring(shipment, unit, readers[unit.data_source])
 
 
-async def _answer(federation: Federation, scratch: Connection, caller: Caller) -> Outcome:
+async def _answer(federation: Federation, scratch: Connection, caller: Caller, lasting: Lasting) -> Outcome:
     await scratch.apply(caller.state)
-    if "MariaDB" not in scratch.server_version and "WITH" in federation.sql.upper():
-        await _check_reopening(federation, scratch)
-    return await caller.relay(scratch, caller.request(federation.sql), None)
+    if "MariaDB" in scratch.server_version or not await _opens_twice(federation, scratch, caller):
+        return await caller.relay(scratch, caller.request(federation.sql), None)
+    await scratch.apply(_WRITING)
+    await lasting.fill()
+    await scratch.apply(caller.state)
+    sql = federation.reading(lasting.names, lasting.schema)
+    outcome = await caller.relay(scratch, caller.request(sql), None)
+    await lasting.drop()
+    return outcome
 
 
-async def _check_reopening(federation: Federation, scratch: Connection) -> None:
+async def _opens_twice(federation: Federation, scratch: Connection, caller: Caller) -> bool:
     """MySQL opens the tables of a WITH anew wherever it is named, which it cannot do with temporary ones."""
+    if "WITH" not in federation.sql.upper():
+        return False
     try:
-        await scratch.execute(f"EXPLAIN {federation.sql}")
+        await scratch.execute(f"EXPLAIN {caller.written(federation.sql)}")
     except BackendError as error:
-        if error.errno == _CANNOT_REOPEN:
-            raise NotSupported(
-                "MySQL cannot read what was gathered for a WITH twice", "name it once, or write it as derived tables"
-            ) from error
+        return error.errno == _CANNOT_REOPEN  # another error is the statement's own and is told by it
+    return False
 
 
 class _Load:

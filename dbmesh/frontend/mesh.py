@@ -17,6 +17,7 @@ from dbmesh.backend.flavours import mixture
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.engine.generation import Generation
+from dbmesh.engine.lasting import sweep_on
 from dbmesh.errors import MeshError
 from dbmesh.frontend.connection import ClientConnection
 from dbmesh.frontend.door import ClientLogin, LoginDenied, UserLimitReached
@@ -24,6 +25,7 @@ from dbmesh.frontend.keys import Keys
 from dbmesh.frontend.session import Session
 from dbmesh.frontend.sessions import Sessions
 from dbmesh.frontend.tls import TlsEndpoint
+from dbmesh.plan.federate import federating
 from dbmesh.protocol.auth import CACHING_SHA2, NATIVE, Password
 from dbmesh.protocol.charset import COLLATIONS, charset_of, python_codec
 from dbmesh.protocol.constants import Capability
@@ -84,6 +86,9 @@ class Mesh:
             _log.warning("%s", mixed)
         self._servers = await self._servers_version()
         self.server_version = self.server_version or self._servers
+        if self.is_mysql:
+            for name in {federating(database) for database in self.rules.databases.values()} - failures.keys():
+                await sweep_on(self.generation, name)
         await self.proxy.start()
         await self._lease_worker()
 

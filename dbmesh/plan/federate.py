@@ -23,7 +23,7 @@ from dbmesh.plan.travel import Travel, may_be_key, travel
 from dbmesh.rewrite import LimitSlot, Piece, TableSlot, Template, quoted, splice
 from dbmesh.route.placement import RouteKind
 from dbmesh.route.router import RouteTemplate, Target
-from dbmesh.rules.model import DataNode, ShardedTable
+from dbmesh.rules.model import DataNode, LogicalDatabase, ShardedTable
 from dbmesh.schema import Column, Table
 from dbmesh.sql.blocks import Blocks
 from dbmesh.sql.classify import StatementKind
@@ -72,10 +72,14 @@ class Federated:
             nodes = _nodes(scratch.target, needed.get(index), self.data_source)
             whole = whole and len(nodes) == len(scratch.target.rule.nodes)
             units = tuple(self._unit(scratch, node, literals, call) for node in nodes)
-            shipments.append(Shipment(scratch.name, scratch.create, tuple(c.write for c in scratch.columns), units))
-        names = [scratch.name for scratch in self.scratches]
-        sql = self.whole.render(literals, names, call.session_value)
-        federation = Federation(self.data_source, tuple(shipments), sql, self.most_rows, self.most_bytes)
+            columns, write = tuple(c.column for c in scratch.columns), tuple(c.write for c in scratch.columns)
+            shipments.append(Shipment(scratch.name, scratch.create, columns, write, units))
+
+        def reading(names: Sequence[str], schema: str) -> str:
+            return self.whole.render(literals, names, call.session_value, schema=schema)
+
+        sql = reading([scratch.name for scratch in self.scratches], "")
+        federation = Federation(self.data_source, tuple(shipments), sql, reading, self.most_rows, self.most_bytes)
         units = tuple(unit for shipment in shipments for unit in shipment.units)
         return Bound(self.kind, RouteKind.SCATTER if whole else RouteKind.MULTI, units, federation=federation)
 
@@ -102,11 +106,16 @@ async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, 
         if table is None:
             return None
         tables[target.reference.index] = table
-    data_source = next(iter(route.targets[0].database.data_sources))
+    data_source = federating(route.targets[0].database)
     scratches = tuple(_scratch(blocks, target, tables) for target in route.targets)
     return Federated(
         statement.kind, data_source, scratches, whole, route, scope.rules.gather_rows, scope.rules.gather_memory
     )
+
+
+def federating(database: LogicalDatabase) -> str:
+    """The data source whose server answers the federated statements of a logical database."""
+    return next(iter(database.data_sources))
 
 
 def _check(tokens: Sequence[Token]) -> None:

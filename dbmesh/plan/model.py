@@ -101,6 +101,7 @@ class Shipment:
 
     table: str
     create: str
+    columns: tuple[str, ...]
     write: tuple[Callable[[bytes], str], ...]
     units: tuple[RouteUnit, ...]
 
@@ -109,12 +110,14 @@ class Shipment:
 class Federation:
     """One server's part of a federated SELECT: ``sql`` runs where the scratch tables are.
 
+    ``reading``: the same text from tables of other names (one for each shipment) in a schema.
     ``most_rows`` and ``most_bytes``: what all shipments together may hold; beyond it the statement is refused.
     """
 
     data_source: str
     shipments: tuple[Shipment, ...]
     sql: str
+    reading: Callable[[Sequence[str], str], str]
     most_rows: int
     most_bytes: int
 

@@ -74,7 +74,12 @@ class ServerLogin:
         self.learned = None
         self._password = NoPassword.make()
         self._plugin = self.greeting.plugin
-        return self._on_answer(parse_change_user(payload, self.response))
+        response = parse_change_user(payload, self.response)
+        step = self._on_answer(response)
+        # libmysqlclient's caching_sha2_password waits to be asked before it proves anything.
+        if step[0] is Verdict.DENIED and not response.auth and response.plugin == CACHING_SHA2:
+            return self._ask_again(CACHING_SHA2)
+        return step
 
     def certificate_proof(self, fingerprint: bytes) -> bytes:
         """The info of the OK packet by which a MariaDB client (11.4 and later) trusts a self-signed certificate.
@@ -103,10 +108,13 @@ class ServerLogin:
             return self._check(asked, response.auth)
         if not response.capabilities & Capability.PLUGIN_AUTH:
             return self._check(NATIVE, response.auth)
-        # The answer was computed for another plugin than the client's or the account's: ask again.
-        self._plugin = asked if self._supports(asked) else self._account_plugin()
+        # The answer was computed for another plugin than the client's or the account's.
+        return self._ask_again(asked if self._supports(asked) else self._account_plugin())
+
+    def _ask_again(self, plugin: str) -> Step:
+        self._plugin = plugin
         self._next = self._on_switched
-        return Verdict.UNDECIDED, [b"\xfe" + self._plugin.encode("ascii") + b"\0" + self.greeting.salt + b"\0"]
+        return Verdict.UNDECIDED, [b"\xfe" + plugin.encode("ascii") + b"\0" + self.greeting.salt + b"\0"]
 
     def _account_plugin(self) -> str:
         return NATIVE if self._supports(NATIVE) else CACHING_SHA2

@@ -57,8 +57,10 @@ class Template:
         tables: Sequence[str] = (),
         session_value: Callable[[str], str] | None = None,
         limit: str = "",
+        schema: str = "",
     ) -> str:
-        """The text. ``tables``: the actual table of each reference. ``session_value``: SQL text of a SessionValue."""
+        """The text. ``tables``: the actual table of each reference, in ``schema`` if it is not the connection's own.
+        ``session_value``: SQL text of a SessionValue."""
         parts = []
         for piece in self.pieces:
             match piece:
@@ -67,7 +69,7 @@ class Template:
                 case Literal(index):
                     parts.append(str(literals[index]))  # a slot writes its mark
                 case TableSlot(index, alias):
-                    parts.append(_reference(tables[index], alias))
+                    parts.append((schema and quoted(schema) + ".") + _reference(tables[index], alias))
                 case SessionValue(name):
                     assert session_value is not None, f"a text with {name}() is rendered without a session"
                     parts.append(session_value(name))

@@ -133,11 +133,17 @@ def weighed(outcome: Outcome, plain: Connection[Any], spelled: dict[int, str]) -
         weights: dict[bytes, bytes | None] = {}
         for start in range(0, len(values), 100):
             some = values[start : start + 100]
-            texts = [f"CONVERT(_utf8mb4 x'{v.hex()}' USING {charset}) COLLATE {collation}" for v in some]
-            asked = run(plain, "SELECT " + ", ".join(f"HEX(WEIGHT_STRING({t} AS CHAR(80)))" for t in texts))
+            items = [_weight(f"_utf8mb4 x'{v.hex()}'", charset, collation) for v in some]
+            asked = run(plain, "SELECT " + ", ".join(items))
             weights.update(zip(some, asked.rows[0] if asked.rows else some, strict=True))
         for row in rows:
             value = row[at]
             row[at] = None if value is None else weights[value]
     made: tuple[Row, ...] = tuple(tuple(row) for row in rows)
     return replace(outcome, rows=made)
+
+
+def _weight(text: str, charset: str, collation: str) -> str:
+    """Without the spaces at its end, which MySQL counts by characters where a character may have two weights."""
+    value, space = (f"CONVERT({t} USING {charset}) COLLATE {collation}" for t in (text, "' '"))
+    return f"TRIM(TRAILING HEX(WEIGHT_STRING({space} AS CHAR(1))) FROM HEX(WEIGHT_STRING({value} AS CHAR(80))))"

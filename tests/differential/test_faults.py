@@ -14,7 +14,6 @@ from dbmesh.sandbox.mesh import Mesh
 from tests.differential.campaign import Campaign
 from tests.differential.faulty import FAULTS
 from tests.differential.world import ACCOUNT, World
-from tests.flavour import mariadb_only
 
 _QUERIES = 250  # the first wrong answer ends it
 _HERE = Path(__file__).resolve().parents[2]
@@ -30,7 +29,6 @@ class _FaultyMesh(Mesh):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@mariadb_only("MySQL's aggregates and windows have other forms")
 def test_a_fault_in_the_merge_is_caught(sandbox: Sandbox, world: World, fault: str) -> None:
     folder = sandbox.folder / f"faulty_{list(FAULTS).index(fault)}"
     mesh = _FaultyMesh(folder, world.mesh.rules, ACCOUNT, {"PYTHONPATH": str(_HERE)})

@@ -9,7 +9,6 @@ import pytest
 from tests.differential.campaign import Campaign
 from tests.differential.kinds import COLLATIONS, TYPES
 from tests.differential.world import World
-from tests.flavour import mariadb_only
 
 # DBMESH_SEED and DBMESH_STATEMENTS choose others, and more of them.
 SEED = os.environ.get("DBMESH_SEED", "1")
@@ -27,7 +26,6 @@ _UNSORTED = ("JSON", "POINT", "BIT", "VECTOR")  # only shown and counted
 
 
 @pytest.mark.timeout(7200)
-@mariadb_only("MySQL's aggregates and windows have other forms")
 def test_random_queries_are_answered_as_one_server_would(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     campaign = Campaign(world)
     campaign.run([f"{SEED}-{number}" for number in range(QUERIES)])

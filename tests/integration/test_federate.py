@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pymysql
 import pytest
+from pymysql.connections import Connection
 
+from tests.flavour import MYSQL
 from tests.integration.conftest import Town
 
 SELF_JOIN = "SELECT COUNT(*) FROM person a JOIN person b ON a.age = b.age"
@@ -60,21 +64,28 @@ def test_more_rows_than_the_rules_allow_are_refused_and_the_transaction_lives(to
         assert cursor.fetchall() == ((5,),)
 
 
+@contextmanager
+def expect_kill(town: Town, client: Connection[Any]) -> Iterator[None]:
+    """What runs on ``client`` is killed after half a second, and says so."""
+    number = client.thread_id()
+
+    def kill() -> None:
+        time.sleep(0.5)
+        with town.connect() as other, other.cursor() as cursor:
+            cursor.execute(f"KILL QUERY {number}")
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(pymysql.err.OperationalError) as caught:
+        yield
+    killer.join()
+    assert caught.value.args[0] == 1317
+
+
 def test_a_killed_query_ends_and_its_connection_serves_on(town: Town) -> None:
-    with town.connect() as client, town.connect() as other, client.cursor() as cursor:
-        number = client.thread_id()
-
-        def kill() -> None:
-            time.sleep(0.5)
-            with other.cursor() as second:
-                second.execute(f"KILL QUERY {number}")
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        with pytest.raises(pymysql.err.OperationalError) as caught:
+    with town.connect() as client, client.cursor() as cursor:
+        with expect_kill(town, client):
             cursor.execute("SELECT SUM(SLEEP(a.id + b.id)) FROM person a JOIN person b ON a.age = b.age")
-        killer.join()
-        assert caught.value.args[0] == 1317
         cursor.execute(SELF_JOIN)
         assert cursor.fetchall() == ((5,),)
 
@@ -98,3 +109,60 @@ def test_a_read_in_a_base_transaction_is_federated_too(town: Town) -> None:
         client.rollback()
         cursor.execute(SELF_JOIN)
         assert cursor.fetchall() == ((5,),)
+
+
+TWICE = (
+    "WITH old AS (SELECT id, age, name, mail FROM person WHERE age >= {}),"
+    " pairs AS (SELECT a.id AS a, b.id AS b FROM old a JOIN old b ON a.age = b.age)"
+    " SELECT p.a, q.b FROM pairs p JOIN pairs q ON p.a = q.a AND p.b = q.b AND p.a < {} ORDER BY 1, 2"
+)
+
+
+def test_a_with_is_named_twice(town: Town) -> None:
+    with town.connect() as client, client.cursor() as cursor:
+        for most, found in ((2, ((1, 1), (1, 2))), (9, ((1, 1), (1, 2), (2, 1), (2, 2), (3, 3)))):
+            cursor.execute(TWICE.format(30, most))
+            assert cursor.fetchall() == found
+        client.begin()
+        cursor.execute("UPDATE person SET age = 29 WHERE id = 1")
+        cursor.execute(TWICE.format(30, 9))
+        assert cursor.fetchall() == ((2, 2), (3, 3))
+        client.rollback()
+    assert leftovers(town) == 0
+
+
+def test_a_killed_with_that_is_named_twice_leaves_no_tables(town: Town) -> None:
+    with town.connect() as client, client.cursor() as cursor:
+        with expect_kill(town, client):
+            cursor.execute(
+                "WITH q AS (SELECT id, age FROM person) SELECT SUM(SLEEP(a.id + b.id)) FROM q a JOIN q b USING (age)"
+            )
+        cursor.execute(TWICE.format(30, 2))
+        assert cursor.fetchall() == ((1, 1), (1, 2))
+    assert leftovers(town) == 0
+
+
+@pytest.mark.skipif(not MYSQL, reason="MariaDB reads a temporary table as often as one likes")
+def test_tables_that_a_lost_connection_has_left_are_dropped_by_the_next_one_who_needs_some(town: Town) -> None:
+    schema = town.servers[0]
+    lost = f"scratch_{'0' * 15}1"
+    alive = f"scratch_{'0' * 15}2"
+    schema.script([f"CREATE TABLE _dbmesh.{name}_0 (id INT)" for name in (lost, alive)])
+    try:
+        with schema.connection() as owner, town.connect() as client:
+            with owner.cursor() as cursor:
+                cursor.execute(f"SELECT GET_LOCK('{alive}', 0)")
+            with client.cursor() as cursor:
+                cursor.execute(TWICE.format(30, 2))
+                assert len(cursor.fetchall()) == 2
+            assert leftovers(town) == 1
+    finally:
+        schema.script([f"DROP TABLE _dbmesh.{alive}_0"])
+
+
+def leftovers(town: Town) -> int:
+    """Scratch tables that have outlived their statement."""
+    [(found,)] = town.servers[0].rows(
+        "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_dbmesh' AND TABLE_NAME LIKE 'scratch%'"
+    )
+    return int(found)

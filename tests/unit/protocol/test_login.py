@@ -194,3 +194,14 @@ def test_hostile_bytes_are_a_verdict_or_a_bad_handshake(payload: bytes) -> None:
 def test_a_version_is_greeted_with_as_its_servers_do(version: str, greeted: bytes) -> None:
     greeting = Greeting(version, 7, SALT, CAPABILITIES, 45, NATIVE)
     assert greeting.encode()[1:].split(b"\0")[0] == greeted
+
+
+def test_a_change_of_user_without_a_proof_is_asked_for_one(key: RsaKey) -> None:
+    session = login(FULL, key, CACHING_SHA2)
+    assert session.receive(answer(sha2_scramble(PASSWORD, SALT), CACHING_SHA2))[0] is Verdict.ACCEPTED
+    packet = b"\x11app\0\0\0" + (45).to_bytes(2, "little") + CACHING_SHA2.encode() + b"\0"
+    switch = b"\xfe" + CACHING_SHA2.encode() + b"\0" + SALT + b"\0"
+    assert session.change_user(packet) == (Verdict.UNDECIDED, [switch])
+    assert session.receive(sha2_scramble(PASSWORD, SALT))[0] is Verdict.ACCEPTED
+    assert session.change_user(packet)[0] is Verdict.UNDECIDED
+    assert session.receive(b"\0") == (Verdict.DENIED, [])
