@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dbmesh.backend.connection import Result
-from dbmesh.errors import MeshError, NotSupported, ParseError
+from dbmesh.errors import BackendError, MeshError, NotSupported, ParseError
 from dbmesh.frontend import planned, rights
 from dbmesh.frontend.asks import ask
 from dbmesh.frontend.own_rows import table
@@ -18,11 +19,13 @@ from dbmesh.rules.model import Grant
 from dbmesh.rules.summary import HEADINGS, table_rows
 from dbmesh.saga.preview import preview
 from dbmesh.sql.classify import explained
+from dbmesh.transaction.details import details
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
 _SHOW = re.compile(r"\s*SHOW\s+MESH\s+(.*?)\s*;?\s*\Z", re.IGNORECASE | re.DOTALL)
+_TRANSACTION = re.compile(r"TRANSACTION\s+['\"]([^'\"]+)['\"]", re.IGNORECASE)
 _EXPLAIN = re.compile(
     r"\s*((?:(?:EXPLAIN|DESCRIBE|DESC)(?:\s+(?:EXTENDED|PARTITIONS|ANALYZE|FORMAT\s*=\s*\w+))*)|ANALYZE(?:\s+FORMAT\s*=\s*\w+)?)"
     r"\s*\b(.*)\Z",
@@ -31,12 +34,15 @@ _EXPLAIN = re.compile(
 
 
 async def show_mesh(session: Session, text: str) -> None:
-    """SHOW MESH DATA SOURCES | RULES | POOLS | SESSIONS | TRANSACTIONS."""
+    """SHOW MESH DATA SOURCES | RULES | POOLS | SESSIONS | TRANSACTIONS | TRANSACTION 'gtrid'."""
     match = _SHOW.match(text)
-    what = " ".join(match[1].upper().split()) if match else ""
+    asked = match[1] if match else ""
+    what = " ".join(asked.upper().split())
     answer = _SHOWS.get(what)
+    if one := _TRANSACTION.fullmatch(asked):
+        answer = partial(_transaction, gtrid=one[1])
     if answer is None:
-        raise ParseError(f"There is no SHOW MESH {what}; there are {', '.join(_SHOWS)}")
+        raise ParseError(f"There is no SHOW MESH {what}; there are {', '.join(_SHOWS)}, TRANSACTION 'gtrid'")
     rights.need(session.user, Grant.ADMIN)
     session.answers.result(await answer(session))
 
@@ -87,6 +93,25 @@ async def _transactions(session: Session) -> Result:
         for tx in found
     ]
     return table(["gtrid", "mode", "state", "data sources", "owner", "client", "created", "last error"], rows)
+
+
+async def _transaction(session: Session, gtrid: str) -> Result:
+    """Every row that the transaction has changed on several data sources, and how it is now."""
+    proxy = session.mesh.proxy
+    found = await proxy.log.read(gtrid)
+    if found is None:
+        raise BackendError(1105, "HY000", f"there is no global transaction {gtrid}")
+    rows: list[list[object]] = []
+    for name, shard in (await details(proxy, found))["shards"].items():
+        states = {branch["branch"]: branch["state"] for branch in shard.get("branches", ())}
+        for undo in reversed(shard.get("undo", ())):
+            row = f"{undo['table']} {undo['row']}"
+            told = (undo["change"], undo.get("now"), undo["reverse_sql"], undo["original"])
+            rows.append([name, undo["branch"], states.get(undo["branch"]), undo["seq"], undo["op"], row, *told])
+        if "error" in shard:
+            rows.append([name, None, None, None, None, None, None, shard["error"], None, None])
+    headings = ["branch", "branch state", "seq", "op", "row", "change", "now", "reverse sql", "statement"]
+    return table(["data source", *headings], rows, integers=("branch", "seq"))
 
 
 async def _sessions(session: Session) -> Result:

@@ -16,7 +16,7 @@ LOCAL_INSTEAD = "use SET dbmesh_transaction='local' for it"
 def check(write: Write, table: Table) -> None:
     """Raise NotSupported when the write on the table could not be compensated."""
     _check_form(write)
-    _check_table(table)
+    check_table(table)
     if write.op == "U":
         _check_set(write, table)
     for column in table.columns:
@@ -49,7 +49,8 @@ def _check_form(write: Write) -> None:
         raise NotSupported("this form of write cannot be compensated in a BASE transaction", LOCAL_INSTEAD)
 
 
-def _check_table(table: Table) -> None:
+def check_table(table: Table) -> None:
+    """Raise NotSupported when no write of the table could be compensated."""
     name = table.name
     if not key_index(table).columns:
         raise NotSupported(

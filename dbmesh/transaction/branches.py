@@ -49,6 +49,26 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class BranchRow:
+    """A branch of any transaction."""
+
+    gtrid: str
+    bseq: int
+    state: BranchState
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """One recorded change of a row, and what has become of it. ``at``: by the shard's clock, UTC."""
+
+    data_source: str
+    at: str
+    gtrid: str
+    state: BranchState
+    record: UndoRecord
+
+
+@dataclass(frozen=True, slots=True)
 class StoredUndo:
     """An undo record as read back; ``intact``: its checksum holds."""
 
@@ -112,8 +132,7 @@ class Shards:
     async def _kill_blockers(self, data_source: str, waiting: Link) -> None:
         """Ask the server who blocks: a stored connection id could by now be an innocent's."""
         async with self.links.link(data_source) as link:
-            blockers = _BLOCKERS_MARIADB if "MariaDB" in link.server_version else _BLOCKERS_MYSQL
-            answer = await link.execute(blockers.format(waiting.thread_id))
+            answer = await link.execute(blockers(waiting))
             for row in answer.rows:
                 await link.execute(f"KILL {int(row[0] or 0)}")
 
@@ -136,6 +155,42 @@ class Shards:
         )
         answer = await step("read_branches", data_source, lambda: self.links.execute(data_source, sql))
         return [_branch(data_source, row) for row in answer.rows]
+
+    async def all_branches(self, data_source: str) -> list[BranchRow]:
+        """The branches of all transactions that the data source knows of."""
+        answer = await self.links.execute(
+            data_source,
+            f"SELECT gtrid, bseq, state FROM {self.place(data_source).name('branch')} WHERE ds={text(data_source)}",
+        )
+        return [BranchRow(_str(row[0]), int(row[1] or 0), BranchState(_str(row[2]))) for row in answer.rows]
+
+    async def open_records(self, data_source: str) -> list[tuple[str, StoredUndo]]:
+        """(gtrid, undo record) of branches that may still have to be undone, at most 10,000."""
+        place = self.place(data_source)
+        columns = ", ".join(f"u.{name.strip()}" for name in UNDO_COLUMNS.split(","))
+        answer = await self.links.execute(
+            data_source,
+            f"SELECT u.gtrid, {columns} FROM {place.name('branch')} b JOIN {place.name('undo_record')} u"
+            " ON (u.gtrid, u.ds, u.bseq) = (b.gtrid, b.ds, b.bseq)"
+            f" WHERE b.ds={text(data_source)} AND b.state IN ('COMMITTED', 'PARKED') LIMIT 10000",
+        )
+        return [(_str(row[0]), stored_undo(row[1:])) for row in answer.rows]
+
+    async def changes(self, data_source: str, table: str, most: int) -> list[RowChange]:
+        """What transactions have changed in an actual table, the newest first."""
+        place = self.place(data_source)
+        columns = ", ".join(f"u.{name.strip()}" for name in UNDO_COLUMNS.split(","))
+        answer = await self.links.ask(
+            data_source,
+            f"SELECT b.created_at, u.gtrid, b.state, {columns} FROM {place.name('undo_record')} u"
+            f" JOIN {place.name('branch')} b ON (b.gtrid, b.ds, b.bseq) = (u.gtrid, u.ds, u.bseq)"
+            f" WHERE u.db={text(self.links.schema(data_source))} AND u.tbl={text(table)} AND u.ds={text(data_source)}"
+            f" ORDER BY b.created_at DESC, u.gtrid DESC, u.seq DESC LIMIT {most}",
+        )
+        return [
+            RowChange(data_source, _str(row[0]), _str(row[1]), BranchState(_str(row[2])), stored_undo(row[3:]).record)
+            for row in answer.rows
+        ]
 
     async def undo_records(self, gtrid: str, data_source: str) -> list[StoredUndo]:
         """All undo records of a transaction on a data source, the last first."""
@@ -203,6 +258,12 @@ class Shards:
         listed = ", ".join(text(gtrid) for gtrid in gtrids)
         for table in ("undo_record", "row_lock", "branch", "gate"):
             await self.links.execute(data_source, f"DELETE FROM {place.name(table)} WHERE gtrid IN ({listed})")
+
+
+def blockers(waiting: Link) -> str:
+    """The question, for another link, which connections of the mesh's own account block this one."""
+    question = _BLOCKERS_MARIADB if "MariaDB" in waiting.server_version else _BLOCKERS_MYSQL
+    return question.format(waiting.thread_id)
 
 
 def stored_undo(row: Cells) -> StoredUndo:

@@ -291,13 +291,14 @@ def still_ours(record: UndoRecord, current: Image | None) -> bool:
     raise DirtyRow(f"{_row(record)} was changed by others: {difference(record.after, current)}")
 
 
-async def current_image(link: Link, record: UndoRecord) -> Image | None:
+async def current_image(link: Link, record: UndoRecord, lock: bool = True) -> Image | None:
     """The row's touched columns as they are now, locked; None when the row does not exist."""
     shape = record.after if record.after is not None else record.before
     assert shape is not None
+    clause = " FOR UPDATE" if lock else ""
     expressions = [e for name, value in shape.items() for e in capture(value.kind, quoted(name))]
     answer = await link.execute(
-        f"SELECT {', '.join(expressions)} FROM {record.name} WHERE {record.row_condition} LIMIT 2 FOR UPDATE"
+        f"SELECT {', '.join(expressions)} FROM {record.name} WHERE {record.row_condition} LIMIT 2{clause}"
     )
     if not answer.rows:
         return None

@@ -200,6 +200,26 @@ class CoordinatorLog:
         )
         return [(_text(r[0]) or "", _text(r[1]) or "", _text(r[2]) or "", _text(r[3]) or "") for r in answer.rows]
 
+    async def acts(self, most: int, gtrid: str = "") -> list[tuple[str, str, str, str, str]]:
+        """(at, gtrid, actor, kind, detail) of what people did by hand, the newest first; to all transactions or one."""
+        only = f" WHERE gtrid={text(gtrid)}" if gtrid else ""
+        answer = await self.links.execute(
+            self.data_source,
+            f"SELECT at, gtrid, actor, kind, detail FROM {self._event}{only} ORDER BY id DESC LIMIT {most}",
+        )
+        return [
+            (_text(r[0]) or "", _text(r[1]) or "", _text(r[2]) or "", _text(r[3]) or "", _text(r[4]) or "{}")
+            for r in answer.rows
+        ]
+
+    async def proxies(self) -> list[tuple[str, str, str, bool]]:
+        """(instance, host, version, whether its lease holds) of the meshes that have not given up their lease."""
+        answer = await self.links.execute(
+            self.data_source,
+            f"SELECT instance, host, version, lease_until > NOW(6) FROM {self.proxy} ORDER BY instance",
+        )
+        return [(_text(r[0]) or "", _text(r[1]) or "", _text(r[2]) or "", r[3] == b"1") for r in answer.rows]
+
     async def ended_before(self, retention: float, most: int = 500) -> list[tuple[str, tuple[str, ...]]]:
         """(gtrid, participants) of transactions that ended longer ago than ``retention`` seconds. Never others."""
         answer = await self.links.execute(

@@ -183,3 +183,27 @@ def test_writes_that_may_meet_rows_are_undone(base: Execute, town: Town, mode: s
         cursor.execute("REPLACE INTO person (id, name) VALUES (2, 'z')")
         cursor.execute("COMMIT")
     assert town.persons() == {1: "a", 2: "z", 3: "c", 4: "d", 8: None}
+
+
+def test_an_administrator_sees_transactions_and_each_row_of_one_in_sql(base: Execute, town: Town) -> None:
+    base("BEGIN")
+    base("UPDATE person SET age = 7 WHERE id IN (1, 2)")
+    with closing(town.connect("admin")) as admin, admin.cursor() as cursor:
+        cursor.execute("SHOW MESH TRANSACTIONS")
+        gtrid, mode, state = cursor.fetchall()[0][:3]
+        assert (mode, state) == ("eager", "ACTIVE")
+        cursor.execute(f"SHOW MESH TRANSACTION '{gtrid}'")
+        assert [column[0] for column in cursor.description or ()][:5] == [
+            "data source", "branch", "branch state", "seq", "op",
+        ]  # fmt: skip
+        rows = cursor.fetchall()
+        assert [(*row[:5], *row[6:8]) for row in rows] == [
+            ("ds_0", 1, "COMMITTED", 1, "U", "age NULL → 7", "as the transaction left it"),
+            ("ds_1", 1, "COMMITTED", 2, "U", "age NULL → 7", "as the transaction left it"),
+        ]
+        with pytest.raises(pymysql.Error, match="there is no global transaction nothing"):
+            cursor.execute("SHOW MESH TRANSACTION 'nothing'")
+    base("ROLLBACK")
+    with pytest.raises(pymysql.Error) as error:
+        base("SHOW MESH TRANSACTION 'nothing'")
+    assert error.value.args[0] == 1227

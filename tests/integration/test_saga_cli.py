@@ -168,7 +168,7 @@ async def test_locks_are_listed_and_only_what_has_ended_is_purged(world: World, 
     held = json.loads(out)
     assert (code, {lock["gtrid"] for lock in held}) == (0, {gtrid})
     assert [lock["key"] for lock in held] == ["PRIMARY(1)", "PRIMARY(2)"]
-    assert (await tx(tmp_path, "locks", "--table", "nothing"))[1] == ""
+    assert (await tx(tmp_path, "locks", "--table", "nothing"))[1] == "no global locks\n"
     world.script("UPDATE _sagas.g_tx SET created_at = '2020-01-01', decided_at = '2020-01-01'")
     assert (await tx(tmp_path, "purge"))[1] == "0 ended transactions removed\n"
     assert len(await listed(tmp_path)) == 1

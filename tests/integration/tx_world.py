@@ -1,11 +1,9 @@
-"""Two shards with accounts, rule files for the command line, and ``dbmesh tx`` as a process of its own."""
+"""Two shards with accounts, rule files for the command line, and ``dbmesh tx``."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from dbmesh.cli import main
 from dbmesh.sandbox import Server
 from tests.conftest import MakeSchema
 from tests.integration.saga_world import World, rules_of, run, update
@@ -63,13 +63,10 @@ def end_lease(world: World, seconds: float = 0) -> None:
 
 
 async def tx(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "dbmesh", "tx", *arguments, "--rules", str(folder),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    """Exit code, output, messages of ``dbmesh tx``. In a thread of this process: it has an event loop of its own."""
+    command = ["tx", *arguments, "--rules", str(folder)]
+    result = await asyncio.to_thread(CliRunner().invoke, main, command, catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
 
 
 async def listed(folder: Path) -> list[dict[str, Any]]:

@@ -27,12 +27,10 @@ from dbmesh.cli.tx.command import (
     seconds_of,
     tx,
 )
-from dbmesh.errors import MeshError
 from dbmesh.saga.script import reverse_script
 from dbmesh.saga.states import TO_COMPENSATE, BranchState, TxState
 from dbmesh.saga.undo import UndoRecord
-from dbmesh.transaction.branches import Branch
-from dbmesh.transaction.compensate import DirtyRow, current_image, difference, still_ours
+from dbmesh.transaction.details import details, summary
 from dbmesh.transaction.log import GlobalTransaction
 from dbmesh.transaction.recovery import Proxy
 
@@ -50,7 +48,7 @@ def list_(directory: Path, state: tuple[str, ...], older: str, as_json: bool) ->
     async def work(proxy: Proxy) -> int:
         found = await proxy.log.all(states, age) if has_log(proxy) else []
         if as_json:
-            print_json([_summary(transaction) for transaction in found])
+            print_json([summary(transaction) for transaction in found])
         else:
             _print_list(found)
         return OK
@@ -68,11 +66,11 @@ def show(directory: Path, gtrid: str, images: bool, as_json: bool) -> None:
 
     async def work(proxy: Proxy) -> int:
         transaction = await find(proxy, gtrid)
-        details = await _details(proxy, transaction, images)
+        found = await details(proxy, transaction, images)
         if as_json:
-            print_json(details)
+            print_json(found)
         else:
-            _print_details(details)
+            _print_details(found)
         return PARKED if transaction.state is TxState.PARKED else OK
 
     run(directory, work)
@@ -120,73 +118,6 @@ def _deliver(text: str, out: Path | None) -> None:
         click.echo(text)
 
 
-# -- details
-
-
-async def _details(proxy: Proxy, transaction: GlobalTransaction, images: bool) -> dict[str, Any]:
-    shards: dict[str, Any] = {}
-    for name in transaction.participants:
-        try:
-            branches = await proxy.shards.list_branches(transaction.gtrid, name)
-            if branches:
-                shards[name] = await _shard(proxy, transaction, name, branches, images)
-        except MeshError as error:
-            shards[name] = {"error": error.message}
-    events = [
-        {"at": at, "actor": actor, "kind": kind, "detail": json.loads(detail or "{}")}
-        for at, actor, kind, detail in await proxy.log.events(transaction.gtrid)
-    ]
-    return _summary(transaction) | {"shards": shards, "events": events}
-
-
-async def _shard(
-    proxy: Proxy, transaction: GlobalTransaction, name: str, branches: Sequence[Branch], images: bool
-) -> dict[str, Any]:
-    undone = {branch.bseq for branch in branches if branch.state not in TO_COMPENSATE}
-    stored = await proxy.shards.undo_records(transaction.gtrid, name)
-    rows = []
-    for item in stored:
-        record = item.record
-        row: dict[str, Any] = {
-            "seq": record.seq,
-            "branch": record.bseq,
-            "op": record.op,
-            "table": f"{record.schema}.{record.table}",
-            "row": record.row_condition,
-            "change": difference(record.before, record.after),
-            "reverse_sql": record.reverse_sql,
-            "original": record.original,
-        }
-        if record.bseq not in undone:
-            row["now"] = await _now(proxy, name, record) if item.intact else "damaged: checksum is wrong"
-        if images:
-            row["before"], row["after"] = _image(record.before), _image(record.after)
-        rows.append(row)
-    locks = await proxy.shards.locks(transaction.gtrid, name)
-    return {
-        "branches": [
-            {"branch": b.bseq, "state": b.state, "created": b.created_at, "ended": b.ended_at, "note": b.note}
-            for b in branches
-        ],
-        "undo": rows,
-        "locks": [{"table": table, "key": key, "state": state} for table, key, state in locks],
-    }
-
-
-async def _now(proxy: Proxy, name: str, record: UndoRecord) -> str:
-    """How the row is now, next to what the compensation expects."""
-    try:
-        async with proxy.links.link(name) as link:
-            current = await current_image(link, record)
-        return "as the transaction left it" if still_ours(record, current) else "as before the transaction"
-    except DirtyRow as dirty:
-        return str(dirty)
-
-
-def _image(image: Any) -> dict[str, str | None] | None:
-    return None if image is None else {column: value.text for column, value in image.items()}
-
-
 async def _open_records(proxy: Proxy, gtrid: str, name: str) -> list[UndoRecord]:
     branches = await proxy.shards.list_branches(gtrid, name)
     todo = {b.bseq for b in branches if b.state in TO_COMPENSATE and b.state is not BranchState.DONE}
@@ -194,26 +125,6 @@ async def _open_records(proxy: Proxy, gtrid: str, name: str) -> list[UndoRecord]
 
 
 # -- output
-
-
-def _summary(transaction: GlobalTransaction) -> dict[str, Any]:
-    return {
-        "gtrid": transaction.gtrid,
-        "state": transaction.state,
-        "mode": transaction.mode,
-        "age": round(transaction.age, 3),
-        "owner": transaction.owner,
-        "owner_lives": transaction.owner_lives,
-        "client": transaction.client,
-        "participants": list(transaction.participants),
-        "attempts": transaction.attempts,
-        "deadline": transaction.deadline,
-        "next_try_at": transaction.next_try_at,
-        "last_error": transaction.last_error,
-        "created_at": transaction.created_at,
-        "decided_at": transaction.decided_at,
-        "ended_at": transaction.ended_at,
-    }
 
 
 _COLOURS = {"ACTIVE": "cyan", "COMMITTING": "cyan", "COMMITTED": "green", "ROLLED_BACK": "yellow", "PARKED": "bold red"}

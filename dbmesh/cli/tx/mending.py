@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+from rich.markup import escape
+from rich.table import Table
 
 from dbmesh.cli.options import rules_option
+from dbmesh.cli.terminal import console
 from dbmesh.cli.tx.command import (
     CONFLICT,
     NOT_FOUND,
@@ -144,11 +147,22 @@ def locks(directory: Path, table: str | None, as_json: bool) -> None:
                 click.echo(f"{name}: {error.message}", err=True)
         if as_json:
             print_json(found)
-        for lock in () if as_json else found:
-            click.echo(f"{lock['data_source']}  {lock['table']} {lock['key']}  {lock['state']}  {lock['gtrid']}")
+        else:
+            _print_locks(found)
         return OK
 
     run(directory, work)
+
+
+def _print_locks(found: Sequence[Mapping[str, str]]) -> None:
+    if not found:
+        click.echo("no global locks")
+        return
+    table = Table("data source", "table", "key", "state", "since (UTC)", "gtrid", box=None, pad_edge=False)
+    for lock in found:
+        row = (lock[name] for name in ("data_source", "table", "key", "state", "created_at", "gtrid"))
+        table.add_row(*(escape(text) for text in row))
+    console().print(table)
 
 
 @tx.command()

@@ -41,9 +41,12 @@ AT_WORK = (TxState.ACTIVE, TxState.COMMITTING)
 @click.argument("gtrid")
 @click.option("--dry-run", is_flag=True, help="Undo everything, show it, and roll that back.")
 @click.option("--branch", "data_source", help="Only this data source.")
+@click.option("--reason", default="", help="Why; it is kept in the audit.")
 @click.option("--wait/--no-wait", default=True, help="Wait until the lease of a proxy that died has ended.")
 @json_option
-def replay(directory: Path, gtrid: str, dry_run: bool, data_source: str | None, wait: bool, as_json: bool) -> None:
+def replay(
+    directory: Path, gtrid: str, dry_run: bool, data_source: str | None, reason: str, wait: bool, as_json: bool
+) -> None:
     """Undo a transaction that is active without its proxy, rolling back, or parked; free a committed one's locks."""
 
     async def work(proxy: Proxy) -> int:
@@ -52,7 +55,7 @@ def replay(directory: Path, gtrid: str, dry_run: bool, data_source: str | None, 
         if dry_run:
             names = () if transaction.state is TxState.COMMITTED else only or transaction.participants
             return await rehearse(proxy, transaction, names, as_json)
-        return await finish(proxy, transaction, only, wait, as_json)
+        return await finish(proxy, transaction, only, wait, as_json, reason)
 
     run(directory, work)
 
@@ -79,13 +82,16 @@ async def rehearse(proxy: Proxy, transaction: GlobalTransaction, names: Sequence
     return CONFLICT if conflicts else OK
 
 
-async def finish(proxy: Proxy, transaction: GlobalTransaction, only: Sequence[str], wait: bool, as_json: bool) -> int:
+async def finish(
+    proxy: Proxy, transaction: GlobalTransaction, only: Sequence[str], wait: bool, as_json: bool, reason: str = ""
+) -> int:
+    """Bring it to its end as its new owner, and say how it ended; the exit code."""
     if transaction.state in TERMINAL and transaction.ended_at is not None:
         say(transaction.gtrid, transaction.state, "nothing to do", as_json)
         return OK
     transaction = await _unowned(proxy, transaction, wait)
     await proxy.start(sweeping=False)
-    await proxy.log.event(transaction.gtrid, actor(), "replay", was=transaction.state, only=list(only))
+    await proxy.log.event(transaction.gtrid, actor(), "replay", was=transaction.state, only=list(only), reason=reason)
     outcome = await proxy.take_over(transaction, only)
     after = await proxy.log.read(transaction.gtrid)
     state = after.state if after is not None else transaction.state
