@@ -129,6 +129,16 @@ class SpecificAccessDenied(MeshError):
         super().__init__(f"Access denied; you need (at least one of) the {privilege} privilege(s) for this operation")
 
 
+class RoutineDenied(MeshError):
+    """ER_PROCACCESS_DENIED_ERROR."""
+
+    errno = 1370
+    sqlstate = "42000"
+
+    def __init__(self, account: str, routine: str) -> None:
+        super().__init__(f"execute command denied to user {account} for routine '{routine}'")
+
+
 class TableAccessDenied(MeshError):
     """ER_TABLEACCESS_DENIED_ERROR: the user's rules do not let them run this command on that table."""
 

@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
         result = Result(stream.columns, rows, ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
         while not stream.reader.ended:
             stream.reader.next_set()
-            self._settle(stream.reader)
+            self.settle(stream.reader)
             while await stream.next_batch() is not None:
                 pass
         return result
@@ -472,14 +472,14 @@ class Connection(asyncio.Protocol):
             self._fail(True, error.message)
             return
         if reader.ended:
-            self._settle(reader)
+            self.settle(reader)
         elif reader.buffered > HIGH_WATER:
             self.pause_reading()
         wants_file = isinstance(reader, ResultReader) and reader.wants_file
         if reader.set_ended or reader.columns is not None or wants_file:
             self._wake()
 
-    def _settle(self, reader: ResultReader | PrepareReader) -> None:
+    def settle(self, reader: ResultReader | PrepareReader) -> None:
         """When the whole response has come, the connection is idle, whoever still looks at its rows."""
         if reader.ended and self._reader is reader:
             self._reader = None

@@ -44,7 +44,7 @@ class _Login(TlsLogin):
             raise OSError("the server is too old: it does not know DEPRECATE_EOF")
         if not self.wanted.deprecate_eof:
             self.server_capabilities &= ~Capability.DEPRECATE_EOF
-        self._client_flag = self._client_flag & ~_NEVER | Capability.LOCAL_FILES
+        self._client_flag = self._client_flag & ~_NEVER | Capability.LOCAL_FILES | Capability.PS_MULTI_RESULTS
         self._mariadb_ext_caps = 0  # otherwise asyncmy asks for MariaDB's own extensions
 
     def take_transport(self) -> asyncio.Transport:

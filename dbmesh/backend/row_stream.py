@@ -19,6 +19,9 @@ class Source(Protocol):
 
     def error(self, err: Err) -> BackendError: ...
 
+    def settle(self, reader: ResultReader) -> None:
+        """When the whole response has come, be idle."""
+
     def resume_reading(self) -> None: ...
 
     def abandon(self) -> None: ...
@@ -61,6 +64,14 @@ class RowStream:
         if not reader.ended:
             self._source.resume_reading()
         return rows if self.codec is None else list(map(self.codec.to_text, rows))
+
+    async def next_set(self) -> None:
+        """Go on with the next result of a procedure; returns as `started` does."""
+        self.reader.next_set()
+        self._source.settle(self.reader)
+        await self.started()
+        if self.codec is not None:
+            self.codec = RowCodec(self.columns)
 
     def _finish(self) -> None:
         if self.reader.err is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dbmesh.backend.connection import Connection, Request, Result, answer_sequence
 from dbmesh.backend.pool import Capabilities
+from dbmesh.backend.row_stream import RowStream
 from dbmesh.backend.session_state import SessionState
 from dbmesh.backend.statements import Key
 from dbmesh.engine.caller import Outcome, WarningRow
@@ -215,6 +216,19 @@ class Answers:
     async def _translate(self, connection: Connection, request: Request) -> Outcome:
         """Rows pass as they are, but the status flags and sequence ids are the mesh's."""
         stream = await connection.stream(request)
+        try:
+            while True:
+                outcome = await self._one_set(stream)
+                if stream.reader.ended:
+                    return outcome
+                self._end_set(stream, outcome)
+                await stream.next_set()
+        except BaseException:
+            stream.close()
+            raise
+
+    async def _one_set(self, stream: RowStream) -> Outcome:
+        """A result but for its last packet."""
         if not stream.columns:
             await stream.next_batch()
             ok = stream.reader.ok
@@ -222,15 +236,16 @@ class Answers:
             return Outcome(affected=ok.affected, last_insert_id=ok.last_insert_id, info=ok.info, warnings=ok.warnings)
         self.columns(stream.columns)
         sent = 0
-        try:
-            while (batch := await stream.next_batch()) is not None:
-                sent += len(batch)
-                self.rows(batch)
-                await self.drained()
-        except BaseException:
-            stream.close()
-            raise
+        while (batch := await stream.next_batch()) is not None:
+            sent += len(batch)
+            self.rows(batch)
+            await self.drained()
         return Outcome(rows=sent, warnings=stream.warnings)
+
+    def _end_set(self, stream: RowStream, outcome: Outcome) -> None:
+        """The last packet of one of a procedure's results, behind which there are more."""
+        status = self.status | Status.MORE_RESULTS | stream.status & Status.PS_OUT_PARAMS
+        self._session.client.send(end_of_rows(status, outcome.warnings, self.capabilities.deprecate_eof))
 
 
 async def warnings_of(connection: Connection) -> list[WarningRow]:

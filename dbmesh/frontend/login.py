@@ -48,6 +48,7 @@ OFFERED = (
     | Capability.SECURE_CONNECTION
     | Capability.MULTI_STATEMENTS
     | Capability.MULTI_RESULTS
+    | Capability.PS_MULTI_RESULTS
     | Capability.PLUGIN_AUTH
     | Capability.CONNECT_ATTRS
     | Capability.PLUGIN_AUTH_LENENC

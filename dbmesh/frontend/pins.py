@@ -171,6 +171,25 @@ class Pins:
         if self.own is None:
             self.own = await self._taken(data_source)
 
+    async def hold(self, data_source: str, reason: str) -> Pin:
+        """Before a statement that may leave anything on its connection: keep that one, until `let_go`."""
+        if self.own is not None and self.own.data_source != data_source:
+            raise NotSupported(
+                f"{reason} on data source '{data_source}' beside {', '.join(self.own.reasons)} on "
+                f"'{self.own.data_source}'",
+                "open another connection for it",
+            )
+        if self.own is None:
+            self.own = await self._taken(data_source)
+        self.own.reasons[reason] = None
+        return self.own
+
+    def let_go(self, reason: str) -> None:
+        """What `hold` was called for is not, or no longer, there."""
+        if self.own is not None:
+            self.own.reasons.pop(reason, None)
+            self._free_own()
+
     def settle(self, plan: Plan, bound: Bound, failed: bool) -> None:
         """After a statement that made or dropped tables."""
         own = self.own

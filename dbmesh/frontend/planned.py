@@ -15,10 +15,12 @@ from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.frontend import rights
 from dbmesh.frontend.asks import prepared
 from dbmesh.frontend.call import SessionCall
+from dbmesh.frontend.routines import run_call
 from dbmesh.frontend.system_rows import relations_of
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.plan.build import build
 from dbmesh.plan.model import Bound, Plan, Scope
+from dbmesh.plan.routines import CallPlan
 from dbmesh.plan.system import SystemPlan
 from dbmesh.rules.generators import ClockBehind
 from dbmesh.sql.classify import StatementKind
@@ -170,6 +172,8 @@ def _check_several(session: Session, plan: Plan, bound: Bound) -> None:
 async def _pinned(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     if plan.named_locks:
         return await session.pins.run_locks(bound, caller, engine.run)
+    if isinstance(plan, CallPlan):
+        return await run_call(session, plan, bound, caller, _transacted)
     if not plan.keeps and plan.kind not in _DROPS:
         return await _transacted(session, plan, bound, caller)
     if plan.keeps:

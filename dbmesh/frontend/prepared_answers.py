@@ -13,9 +13,10 @@ from dbmesh.frontend.answers import Answers, StatementLost
 from dbmesh.frontend.prepared import Call, Cursor, Statement
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.binary import RowCodec
-from dbmesh.protocol.constants import Status
+from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.lenenc import encode_int
 from dbmesh.protocol.response import end_of_rows
+from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.placeholders import written
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class BinaryAnswers(Answers):
         self.codec: RowCodec | None = None
 
     def request(self, sql: str) -> Request:
+        login = self._session.client.login
+        if self.statement.kind is StatementKind.CALL and not login.flags & Capability.PS_MULTI_RESULTS:
+            # it takes no result with OUT parameters, which a server would send for values in a packet
+            return self.written(sql).encode(self.encoding, "surrogateescape")
         return self.call.execution(self.statement.server_text(sql, self.call))
 
     def written(self, sql: str) -> str:
@@ -46,6 +51,8 @@ class BinaryAnswers(Answers):
         super().rows(list(map(self.codec.to_binary, payloads)))
 
     async def _relayed(self, connection: Connection, request: Request) -> Outcome:
+        if isinstance(request, bytes):
+            return await self._translate(connection, request)
         try:
             return await self._executed(connection, request)
         except StatementLost:

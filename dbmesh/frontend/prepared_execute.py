@@ -20,6 +20,7 @@ from dbmesh.protocol.constants import Status
 from dbmesh.protocol.failures import PacketTooLarge
 from dbmesh.protocol.parameters import HEAD, Parameter, WrongArguments, read_parameters, split_execute
 from dbmesh.protocol.response import end_of_rows, ok_packet
+from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.placeholders import Argument
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def on_execute(session: Session, payload: bytes) -> None:
         session.prepared.relayed = statement, payload
         return
     call = _call(session, statement, payload)
-    with_cursor = payload[5] & _READ_ONLY_CURSOR
+    with_cursor = payload[5] & _READ_ONLY_CURSOR and statement.kind is not StatementKind.CALL  # as servers have it
     if not with_cursor and _relay_now(session, statement, call):
         session.prepared.relayed = statement, payload
         return

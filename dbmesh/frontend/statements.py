@@ -224,7 +224,6 @@ STATEMENTS: dict[StatementKind, Run] = {
     K.LOAD: load_data,
     K.TABLE_MAINTENANCE: _refuse("table maintenance belongs to one server", "run it on the servers themselves"),
     K.HELP: _refuse("HELP belongs to one server", "ask a server itself"),
-    K.CALL: _refuse("a procedure may touch any table", "run its statements yourself"),
     K.COMPOUND: _refuse("compound statements belong into stored programs", "send the statements one by one"),
     K.DDL_DATABASE: _refuse("logical databases live in the rules", "add a rule file and run RELOAD MESH RULES"),
 }

@@ -93,6 +93,24 @@ class ClientTransaction:
             await local.enlist(session.logical_database.data_sources, session.state)
         return cls(generation, session, local=local, watch=watch, access=access)
 
+    @classmethod
+    def around(cls, session: Session, local: LocalTransaction) -> ClientTransaction:
+        """One that a procedure has begun on its server."""
+        generation = session.generation
+        proxy = session.mesh.proxy
+        watch = Watch(proxy, generation.catalog) if proxy.rules.log is not None else None
+        return cls(generation, session, local=local, watch=watch)
+
+    @property
+    def based(self) -> bool:
+        """Whether it is a BASE transaction."""
+        return self.saga is not None or self._deferred is not None
+
+    @property
+    def sources(self) -> set[str]:
+        """The data sources that have a branch of it."""
+        return set(self.local.branches) if self.local is not None else set()
+
     @property
     def characteristics(self) -> str:
         """The statements that would begin such a transaction elsewhere."""

@@ -7,6 +7,7 @@ from dbmesh.plan.ddl import plan_ddl
 from dbmesh.plan.insert import plan_insert
 from dbmesh.plan.model import Plan, Scope
 from dbmesh.plan.read import plan_select
+from dbmesh.plan.routines import plan_call
 from dbmesh.plan.session_functions import check_functions, labelled_literals
 from dbmesh.plan.unread import plan_unread
 from dbmesh.plan.write import plan_write
@@ -54,6 +55,8 @@ async def _plan(text: str, scope: Scope) -> Plan:
             return await plan_write(text, scope)
         if kind.is_ddl or kind in _TEMPORARY:
             return await plan_ddl(text, scope)
+        if kind is StatementKind.CALL:
+            return plan_call(text, scope)
         statement = parse(text)
     except Unparsed as problem:
         return plan_unread(text, scope, str(problem))

@@ -11,7 +11,7 @@ from dbmesh.plan.alter import check_alter, renamed_to
 from dbmesh.plan.insert_text import statement_tokens
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName
 from dbmesh.plan.references import resolve, table_edits, table_names
-from dbmesh.plan.unread import only_data_source
+from dbmesh.plan.routines import plan_kept
 from dbmesh.plan.write_text import answered_edits
 from dbmesh.rewrite import Edit, TableSlot, Template, splice
 from dbmesh.rules.model import BroadcastTable, DataNode, Grant, LogicalDatabase, ShardedTable, SingleTable, TableRule
@@ -28,8 +28,6 @@ _BEFORE_NAME = frozenset(
      "TABLES", "IF", "NOT", "EXISTS", "RENAME"}
 )  # fmt: skip
 _TEMPORARY = {K.CREATE_TEMPORARY: K.DDL_CREATE_TABLE, K.DROP_TEMPORARY: K.DDL_DROP_TABLE}
-_ROUTINES = frozenset({"VIEW", "TRIGGER", "PROCEDURE", "FUNCTION"})
-_OTHER_KINDS = _ROUTINES | {"EVENT", "SEQUENCE", "SERVER", "TABLESPACE", "PACKAGE"}
 
 
 class Named(NamedTuple):
@@ -66,13 +64,13 @@ class DdlPlan(Plan):
 async def plan_ddl(text: str, scope: Scope) -> Plan:
     """The plan of CREATE, ALTER, DROP, TRUNCATE and RENAME TABLE, CREATE and DROP INDEX; others are mostly refused."""
     kind = classify(text)
-    tokens = statement_tokens(text)
     if kind is K.DDL_DATABASE:
         raise NotSupported(
             "DDL of a database: its data sources are named in the rules", "change the rules, and the servers"
         )
     if kind in (K.DDL_CREATE_VIEW, K.DDL_DROP_VIEW, K.DDL_OTHER):
-        return _only_here(text, kind, tokens, scope)
+        return _kept(text, kind, scope)
+    tokens = statement_tokens(text)
     _check_options(tokens)
     plan = await _Planner(text, kind, tokens, scope).plan()
     return plan if kind not in _TEMPORARY else _temporary(plan, kind, scope)
@@ -96,28 +94,16 @@ def _temporary(plan: DdlPlan, kind: StatementKind, scope: Scope) -> Plan:
     return replace(plan, kind=kind, grants=frozenset(), keeps=kind is K.CREATE_TEMPORARY)
 
 
-def _only_here(text: str, kind: StatementKind, tokens: Sequence[Token], scope: Scope) -> Plan:
+def _kept(text: str, kind: StatementKind, scope: Scope) -> Plan:
     """Views, triggers and routines: only where one data source has all tables of the database under their names."""
-    words = {token.upper for token in tokens[:12]}
-    what = next(
-        (word for word in ("VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE") if word in words), ""
-    )
-    database = scope.database
-    only = None if database is None else only_data_source(database)
-    qualified = any(token.text == "." for token in tokens)
-    if database is None or only is None or what not in _ROUTINES or qualified or "SONAME" in {t.upper for t in tokens}:
-        raise NotSupported(
-            f"{what or 'this'} DDL: the mesh knows tables only, unless one data source has the whole database",
-            "run it on the servers themselves",
-        )
-    template = splice(text, literal_spans(text), (), end=tokens[-1].end)
+    kept = plan_kept(text, scope)
     return DdlPlan(
         kind=kind,
-        tables=(TableName(database.name, ""),),
+        tables=(TableName(kept.database.name, ""),),
         writes=True,
-        grants=frozenset({Grant.DDL}),
+        grants=kept.grants,
         route_kind=RouteKind.SINGLE,
-        units=(DdlUnit(DataNode(only, ""), template, ()),),
+        units=(DdlUnit(DataNode(kept.data_source, ""), kept.template, ()),),
     )
 
 

@@ -17,7 +17,6 @@ from tests.drivers.programs import pymysql_suite
 from tests.drivers.world import World
 
 # test -> why it fails. Everything else must pass, and these must fail.
-_ROUTINE = "CREATE PROCEDURE: the statements of a routine's body are taken for statements of their own"
 _STATEMENT_TIME = "SET STATEMENT is refused, it belongs to one server"
 KNOWN = {
     "CursorTest.test_execution_time_limit": _STATEMENT_TIME,
@@ -26,9 +25,6 @@ KNOWN = {
     "TestOldIssues.test_issue_6": "connects to the database mysql, which the mesh does not have",
     "TestConnection.test_connection_gone_away": "the mesh's idle time-out is in its rules, not in wait_timeout",
     "TestEscape.test_escape_string": "sql_mode NO_BACKSLASH_ESCAPES is refused",
-    "TestGitHubIssues.test_issue_95": _ROUTINE,
-    "test_MySQLdb.test_stored_procedures": _ROUTINE,
-    "test_MySQLdb.test_nextset": _ROUTINE,
 }
 
 
