@@ -189,6 +189,10 @@ class Deadlock(MeshError):
 
     errno = 1213
     sqlstate = "40001"
+    words = "Deadlock found when trying to get lock; try restarting transaction"
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(f"{self.words} ({why})" if why else self.words)
 
 
 class CommitFailed(MeshError):

@@ -23,7 +23,7 @@ from dbmesh.backend.statements import (
     ServerStatements,
     close_packets,
 )
-from dbmesh.errors import BackendError, BackendLost, NotSupported
+from dbmesh.errors import BackendError, BackendLost, Deadlock, NotSupported
 from dbmesh.protocol.binary import RowCodec
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
@@ -39,6 +39,7 @@ HIGH_WATER = 256 * 1024  # bytes of rows that wait in one stream before the serv
 _QUIT = frame(bytes((Command.QUIT,)), 0)
 _QUERY = bytes((Command.QUERY,))
 _PREPARE = bytes((Command.STMT_PREPARE,))
+_INTERRUPTED = 1317
 
 R = TypeVar("R", ResultReader, PrepareReader)
 Request = str | bytes | Execution  # a text for COM_QUERY, or a statement for the binary protocol
@@ -108,6 +109,7 @@ class Connection(asyncio.Protocol):
         "capabilities",
         "created",
         "data_source",
+        "deadlocked",
         "idle_since",
         "in_logical_names",
         "on_abandoned",
@@ -115,6 +117,7 @@ class Connection(asyncio.Protocol):
         "on_interrupted",
         "on_lost",
         "poisoned",
+        "sentenced",
         "server_version",
         "state",
         "statements",
@@ -135,6 +138,8 @@ class Connection(asyncio.Protocol):
         self.tracker = ResponseTracker(capabilities.deprecate_eof)
         self.statements = ServerStatements()
         self.poisoned = False  # the session's state is not known any more: not to be used again
+        self.sentenced = False  # a request was ended as the victim of a deadlock, unless it has ended by itself before
+        self.deadlocked = False  # that has been told as error 1213: its transaction has to be rolled back
         self.in_logical_names: Callable[[str, int, str], str] = _as_it_is  # data source, errno, message
         self.on_closed: Callable[[Connection], None] = _ignore
         self.on_lost: Callable[[Connection], None] = _ignore
@@ -394,6 +399,12 @@ class Connection(asyncio.Protocol):
             self.poisoned = True
             self.on_interrupted(self)
 
+    def give_way(self) -> None:
+        """The request is the victim of a deadlock that its server does not see; the answer will be error 1213."""
+        if self.busy and not self.closed:
+            self.sentenced = True
+            self.interrupt()
+
     def _fail(self, started: bool, why: str) -> None:
         if self._failure is not None:
             return
@@ -458,6 +469,9 @@ class Connection(asyncio.Protocol):
 
     def error(self, err: Err) -> BackendError:
         """A server's error as its client may see it."""
+        if self.sentenced and err.errno == _INTERRUPTED:
+            self.deadlocked = True
+            return BackendError(Deadlock.errno, Deadlock.sqlstate, Deadlock.words)
         message = self.in_logical_names(self.data_source, err.errno, err.message)
         return BackendError(err.errno, err.sqlstate, message)
 

@@ -11,6 +11,8 @@ from dbmesh.errors import MeshError, UnknownTable
 from dbmesh.route.keys import check_key_column
 from dbmesh.rules.model import MeshRules, ShardedTable, TableRule
 from dbmesh.schema import Column, Table
+from dbmesh.transaction.link import dial
+from dbmesh.transaction.lock_waits import Hidden, lock_waits
 
 
 async def live_mistakes(rules: MeshRules) -> list[str]:
@@ -22,12 +24,35 @@ async def live_mistakes(rules: MeshRules) -> list[str]:
         catalog = ServerCatalog(cluster, rules)
         mixed = await mixture(catalog, [name for name in rules.data_sources if name not in failures])
         found += [mixed] if mixed else []
+        if rules.transaction.deadlock_timeout and len(rules.data_sources) > 1:
+            found += await _hidden_lock_waits(rules, failures.keys())
         for database in rules.databases.values():
             for name, rule in sorted(database.tables.items()):
                 found += await _table_mistakes(f"{database.name}.{name}", rule, catalog, failures.keys())
         return found
     finally:
         await cluster.close()
+
+
+async def _hidden_lock_waits(rules: MeshRules, unreachable: Set[str]) -> list[str]:
+    found = []
+    for name, source in rules.data_sources.items():
+        if name in unreachable:
+            continue
+        try:
+            link = await dial(source)
+            try:
+                await lock_waits(link, source.address)
+            finally:
+                link.close()
+        except Hidden as why:
+            found.append(
+                f"data source {name}: deadlocks over several servers are not seen, {why};"
+                " grant it, or set transaction.deadlock_timeout: 0"
+            )
+        except MeshError as error:
+            found.append(f"data source {name}: {error.message}")
+    return found
 
 
 async def _table_mistakes(name: str, rule: TableRule, catalog: ServerCatalog, unreachable: Set[str]) -> list[str]:

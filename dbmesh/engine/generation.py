@@ -10,6 +10,7 @@ from dbmesh.backend.cluster import Cluster, Lender
 from dbmesh.plan.cache import PlanCache
 from dbmesh.plan.model import RouteUnit
 from dbmesh.rules.model import MeshRules
+from dbmesh.transaction.deadlocks import Deadlocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,9 +25,10 @@ class Generation:
     catalog: ServerCatalog
     plans: PlanCache
     lender: Lender
+    deadlocks: Deadlocks
 
     @classmethod
-    def of(cls, rules: MeshRules, before: Generation | None = None) -> Generation:
+    def of(cls, rules: MeshRules, deadlocks: Deadlocks, before: Generation | None = None) -> Generation:
         """Connections are kept when the data sources and pools are the same as before; plans and metadata never are."""
         same = before is not None and _reaches(before.rules) == _reaches(rules)
         if before is not None and same:
@@ -34,7 +36,7 @@ class Generation:
             cluster.adopt(rules)
         else:
             cluster = Cluster(rules)
-        return cls(rules, cluster, ServerCatalog(cluster, rules), PlanCache(), cluster)
+        return cls(rules, cluster, ServerCatalog(cluster, rules), PlanCache(), cluster, deadlocks)
 
     def forget(self, units: Iterable[RouteUnit]) -> None:
         """After DDL: what is known of these tables, and what was planned with it."""

@@ -90,10 +90,7 @@ async def _insist(transaction: LocalTransaction, watch: Watch, attempt: Callable
             await uninterrupted(transaction.rollback())
             if not fresh:
                 transaction.ended = True
-                raise Deadlock(
-                    "Deadlock found when trying to get lock; try restarting transaction (a row belongs to global"
-                    f" transaction {locked.holder})"
-                ) from None
+                raise Deadlock(f"a row belongs to global transaction {locked.holder}") from None
             transaction.savepoints[:] = savepoints
             await wait_until_free(watch.proxy, locked, watch.gtrid, patience)
 

@@ -30,7 +30,7 @@ async def in_own_transaction(
     generation: Generation, caller: Caller, run: Callable[[LocalTransaction], Awaitable[Outcome]]
 ) -> Outcome:
     """An autocommit statement in a local transaction that has nothing but this statement."""
-    own = LocalTransaction(generation.lender, caller.capabilities)
+    own = LocalTransaction(generation.lender, caller.capabilities, generation.deadlocks)
     try:
         outcome = await run(own)
         await uninterrupted(own.commit())

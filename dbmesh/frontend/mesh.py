@@ -61,9 +61,9 @@ class Mesh:
         self._load = load
         self._load_tls = load_tls
         self.tls = load_tls(rules.tls)
-        self.generation = Generation.of(rules)
         self.sessions = Sessions()
         self.proxy = Proxy(rules)
+        self.generation = Generation.of(rules, self.proxy.deadlocks)
         self.sagas = Sagas(self.proxy)
         self.keys = Keys(self.proxy.worker_id)
         self.server_version = rules.server_version or ""  # what clients are told
@@ -172,7 +172,7 @@ class Mesh:
     def adopt(self, rules: MeshRules) -> None:
         """Swap the rules; connections that no longer fit are closed as their users let go of them."""
         before = self.generation
-        self.generation = Generation.of(rules, before)
+        self.generation = Generation.of(rules, self.proxy.deadlocks, before)
         for session in self.sessions:
             session.user = rules.users.get(session.user.name) or replace(
                 session.user, databases=frozenset(), grants=frozenset()

@@ -87,7 +87,9 @@ class ClientTransaction:
             watch = Deferred(proxy, generation.catalog, client)
         elif proxy.rules.log is not None:
             watch = Watch(proxy, generation.catalog)
-        local = LocalTransaction(generation.lender, session.capabilities, _begin_statements(session, options))
+        local = LocalTransaction(
+            generation.lender, session.capabilities, generation.deadlocks, _begin_statements(session, options)
+        )
         if _SNAPSHOT in options and session.logical_database is not None:
             # a snapshot is taken where it is asked for, not where the first row is read
             await local.enlist(session.logical_database.data_sources, session.state)

@@ -169,6 +169,7 @@ def _transaction(mesh: Source, part: document.TransactionPart) -> TransactionRul
         part.sweep,
         part.lock_wait,
         part.retention,
+        part.deadlock_timeout,
     )
 
 

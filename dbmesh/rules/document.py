@@ -273,6 +273,9 @@ class TransactionPart(Part):
     sweep: Seconds = Field(1.0, description="How often transactions of dead proxies are looked for")
     lock_wait: Seconds = Field(5.0, description="How long to wait for another transaction's row")
     retention: Seconds = Field(86400.0, description="How long records of ended transactions are kept")
+    deadlock_timeout: float = Field(
+        0.5, ge=0, description="How long a transaction waits before it is looked for in deadlocks; 0: never"
+    )
 
 
 class MeshFile(Part):

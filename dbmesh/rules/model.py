@@ -291,6 +291,7 @@ class TransactionRules:
     sweep: float = 1.0
     lock_wait: float = 5.0
     retention: float = 86400.0
+    deadlock_timeout: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

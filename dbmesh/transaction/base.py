@@ -137,6 +137,8 @@ class Saga:
         acquired = await pool.acquire(names)
         statement = Statement(pool, dict(zip(names, acquired, strict=True)), numbers, encoding, self._gates, original)
         self._performer.statement = statement
+        if len(names) > 1:
+            self._proxy.deadlocks.watch(statement)
         try:
             steps = coordinator.statement(self._bseq, work, self._performer.logged)
             return await self._performer.run(steps), statement
@@ -180,18 +182,15 @@ class Saga:
             found = await self._proxy.log.read(self.gtrid)
             state = found.state if found else state
         raise Deadlock(
-            f"Deadlock found when trying to get lock; try restarting transaction (global transaction {self.gtrid}"
-            f" was ended elsewhere, its deadline or this proxy's lease being over: {state or 'unknown'})"
+            f"global transaction {self.gtrid} was ended elsewhere, its deadline or this proxy's lease being over:"
+            f" {state or 'unknown'}"
         )
 
     async def _doomed(self, outcome: Outcome) -> NoReturn:
         ended = await self._undo_all(outcome.detail or str(outcome.error))
         why = f"{outcome.detail}{f': {outcome.error}' if outcome.error else ''}"
         if ended.kind is Kind.OK or ended.state is TxState.ROLLED_BACK:
-            raise Deadlock(
-                f"Deadlock found when trying to get lock; try restarting transaction (global transaction {self.gtrid}"
-                f" was compensated: {why})"
-            )
+            raise Deadlock(f"global transaction {self.gtrid} was compensated: {why}")
         raise self._not_undone(ended)
 
     # -- ends

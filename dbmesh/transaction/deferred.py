@@ -147,6 +147,7 @@ class Deferred(Watch):
             return
         try:
             self.proxy.lease.require()
+            await local.begin_ending()
         except MeshError:
             await local.rollback()
             raise
@@ -175,10 +176,7 @@ class Deferred(Watch):
         lock = isinstance(outcome.error, BackendError) and outcome.error.errno in LOCK_ERRORS
         undone = outcome.kind is Kind.WAIT or (outcome.kind is Kind.FAILED and lock)
         if undone or outcome.state is TxState.ROLLED_BACK:
-            return Deadlock(
-                f"Deadlock found when trying to get lock; try restarting transaction (global transaction {self.gtrid}"
-                f" was undone: {why})"
-            )
+            return Deadlock(f"global transaction {self.gtrid} was undone: {why}")
         if outcome.kind is Kind.FAILED:
             return CommitFailed(f"Got error during COMMIT: {why}; every shard was rolled back")
         if outcome.kind is Kind.PARKED:

@@ -13,8 +13,9 @@ from dbmesh.backend.cluster import Lender
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
-from dbmesh.errors import BackendLost, CommitFailed, MeshError, NoSavepoint
+from dbmesh.errors import BackendLost, CommitFailed, Deadlock, MeshError, NoSavepoint
 from dbmesh.protocol.constants import Status
+from dbmesh.transaction.deadlocks import Deadlocks
 
 INTERRUPTED = "a statement of it was interrupted"
 
@@ -29,21 +30,24 @@ class TransactionAborted(MeshError):
         super().__init__(f"The transaction was rolled back: {why}; end it with ROLLBACK and run it again")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class LocalTransaction:
     """Branches by data source, in the order of their first use. ``begin``: the statements that start each.
 
-    ``aborted``: why it was rolled back while the client still thinks it is in it. ``ended``: a server has ended it,
-    as a deadlock does, and the client is out of it.
+    ``deadlocks``: who looks for waits in a circle over several servers. ``aborted``: why it was rolled back while the
+    client still thinks it is in it. ``ended``: a server has ended it, as a deadlock does, and the client is out of it.
+    ``ending``: its branches are being committed, so that it waits for nobody.
     """
 
     lender: Lender
     capabilities: Capabilities
+    deadlocks: Deadlocks
     begin: tuple[str, ...] = ("BEGIN",)
     branches: dict[str, Connection] = field(default_factory=dict)
     savepoints: list[str] = field(default_factory=list)
     aborted: str | None = None
     ended: bool = False
+    ending: bool = False
 
     async def enlist(self, data_sources: Iterable[str], state: SessionState) -> None:
         """Have a branch on each data source, its session state applied. Takes all missing connections or none."""
@@ -85,9 +89,15 @@ class LocalTransaction:
                 del self.branches[name]
                 self.lender.release(connection, reusable=False)
             raise
+        if len(self.branches) > 1:
+            self.deadlocks.watch(self)
 
     async def settle(self, data_sources: Iterable[str]) -> None:
         """After a server's error there. When it undid more than the statement, the other branches must go too."""
+        if any(connection.deadlocked for connection in self.branches.values()):
+            await self.rollback()
+            self.ended = True
+            return
         for name in data_sources:
             connection = self.branches.get(name)
             if connection is None:
@@ -115,6 +125,7 @@ class LocalTransaction:
         if lost is not None:
             await self._roll_back()
             raise BackendLost(lost, False, "the transaction was rolled back on every shard")
+        await self.begin_ending()
         committed: list[str] = []
         while self.branches:
             name, connection = next(iter(self.branches.items()))
@@ -126,6 +137,13 @@ class LocalTransaction:
                 raise _commit_failure(committed, name, error) from error
             committed.append(name)
             self._give_back(name)
+
+    async def begin_ending(self) -> None:
+        """From here on it is no deadlock's victim. Raises Deadlock when it has just become one, but nobody was told."""
+        self.ending = True
+        if any(connection.sentenced for connection in self.branches.values()):
+            await self.rollback()
+            raise Deadlock()
 
     async def rollback(self) -> None:
         """Roll every branch back; a branch whose server does not answer is dropped, which rolls it back too."""

@@ -69,6 +69,7 @@ class CoordinatorLog:
         self._event = place.name("g_event")
         self.proxy = place.name("proxy")
         self.worker_id = place.name("worker_id")
+        self.lock_wait = place.name("lock_wait")
 
     async def open(
         self,

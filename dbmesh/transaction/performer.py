@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ from dbmesh.transaction.record import Recorder
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Statement:
     """What `Prepare` needs beyond its command: the client's connections by data source, and running numbers."""
 
@@ -41,6 +41,12 @@ class Statement:
     conflict: RowLocked | None = None
     open: set[str] = field(default_factory=set)
     changed: list[str] = field(default_factory=list)
+
+    ending = False  # a deadlock's victim is tried again
+
+    @property
+    def branches(self) -> Mapping[str, Connection]:
+        return self.connections
 
     def drop(self, data_source: str, reusable: bool) -> None:
         """Give a connection back; one that is not reusable is closed, which rolls its transaction back."""

@@ -19,6 +19,7 @@ from dbmesh.saga import coordinator
 from dbmesh.saga.coordinator import Kind, Outcome
 from dbmesh.schema import Table
 from dbmesh.transaction.branches import Shards
+from dbmesh.transaction.deadlocks import Deadlocks
 from dbmesh.transaction.definitions import Definitions
 from dbmesh.transaction.gtrid import new_gtrid
 from dbmesh.transaction.lease import Lease, NoLease, WorkerLease, new_instance
@@ -27,6 +28,7 @@ from dbmesh.transaction.log import CoordinatorLog, GlobalTransaction
 from dbmesh.transaction.performer import Performer
 from dbmesh.transaction.ports import Catalog
 from dbmesh.transaction.tables import Place, prepare_tables
+from dbmesh.transaction.wait_notes import WaitNotes
 
 _LOGGER = logging.getLogger(__name__)
 _RENEWALS = 0.3  # of a lease
@@ -49,6 +51,7 @@ class Proxy:
         self.unreached: dict[str, MeshError] = {}
         self.shards = Shards(self.links, self.places)
         self.definitions = Definitions(self.links)
+        self.deadlocks = Deadlocks(self.links, self.instance, self.rules.deadlock_timeout)
         self._log: CoordinatorLog | None = None
         self._lease: Lease | None = None
         self.worker: WorkerLease | None = None
@@ -115,6 +118,7 @@ class Proxy:
 
     async def stop(self, seconds: float = 5.0) -> None:
         """Finish what is under way, as far as that is possible in time, and give the leases up."""
+        await self.deadlocks.stop()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -134,6 +138,7 @@ class Proxy:
     def reload(self, rules: MeshRules) -> None:
         """Take over new data sources and times; the log stays where it was until a restart."""
         self.links.data_sources = rules.data_sources
+        self.deadlocks.seconds = rules.transaction.deadlock_timeout
         self.rules = replace(rules.transaction, log=self.rules.log, schema=self.rules.schema)
 
     async def lease_worker_id(self) -> int:
@@ -185,6 +190,7 @@ class Proxy:
             if self._create:
                 await lease.renew()
             self._log, self._lease = log, lease
+            self.deadlocks.notes = WaitNotes(log)
         self.places[name] = place
 
     async def _renew_forever(self) -> None:

@@ -55,6 +55,8 @@ LOG_TABLES = {
   host VARCHAR(255), version VARCHAR(32)""",
     "worker_id": """
   id SMALLINT UNSIGNED NOT NULL PRIMARY KEY, instance VARBINARY(32) NOT NULL, lease_until DATETIME(6) NOT NULL""",
+    "lock_wait": """
+  name VARBINARY(64) NOT NULL PRIMARY KEY, threads LONGTEXT NOT NULL, seen_at DATETIME(6) NOT NULL""",
 }
 
 
