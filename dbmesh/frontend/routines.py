@@ -106,7 +106,9 @@ def _follow_transaction(session: Session, pin: Pin) -> None:
             transaction.local.give_back(pin.data_source, True)
             session.transaction = None
     elif transaction is None and open_there:
-        local = LocalTransaction(pin, session.capabilities, branches={pin.data_source: connection})
+        local = LocalTransaction(
+            pin, session.capabilities, session.generation.deadlocks, branches={pin.data_source: connection}
+        )
         pin.lend_on()
         session.transaction = ClientTransaction.around(session, local)
     on = bool(connection.status & Status.AUTOCOMMIT)
