@@ -22,9 +22,11 @@ TABLE = "CREATE TABLE account (id INT PRIMARY KEY, balance DECIMAL(10,2) NOT NUL
 
 
 @asynccontextmanager
-async def accounts(servers: tuple[Server, Server], make_schema: MakeSchema, folder: Path) -> AsyncIterator[World]:
-    """Rule files in ``folder``; tx_0.account and tx_1.account with the rows 1 and 2 each."""
-    sources = {f"ds_{n}": (server, make_schema(server, f"tx_{n}")) for n, server in enumerate(servers)}
+async def accounts(
+    servers: tuple[Server, Server], make_schema: MakeSchema, folder: Path, name: str = "tx"
+) -> AsyncIterator[World]:
+    """Rule files in ``folder``; tables account in the schemas tx_0 and tx_1 with the rows 1 and 2 each."""
+    sources = {f"ds_{n}": (server, make_schema(server, f"{name}_{n}")) for n, server in enumerate(servers)}
     for server, _ in sources.values():
         server.script(["DROP DATABASE IF EXISTS _sagas"])
     world = World(sources, rules_of(sources, lease=25.0))
