@@ -18,7 +18,6 @@ from dbmesh.backend.kill import Killer
 from dbmesh.backend.pool import Capabilities, Pool, Ticket, enqueue, grant, may_take, withdraw
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.errors import MeshError, PoolTimeout
-from dbmesh.protocol.constants import Status
 from dbmesh.rules.logical_names import LogicalNames
 from dbmesh.rules.model import DataSource, MeshRules
 
@@ -124,19 +123,12 @@ class Cluster:
         self._held.remove(connection)
         name = connection.data_source
         pool = self._pools[name]
-        if (
-            not reusable
-            or connection.busy
-            or connection.closed
-            or connection.poisoned
-            or connection.status & Status.IN_TRANS
-            or self._closing
-        ):
+        if reusable and connection.clean and not self._closing:
+            connection.idle_since = connection.loop.time()
+            pool.put_idle(connection)
+        else:
             self.counters[name].discarded += 1
             connection.close()
-        else:
-            connection.idle_since = connection._loop.time()
-            pool.put_idle(connection)
         pool.free += 1
         if pool.waiting:
             self._grant((name,))

@@ -28,7 +28,7 @@ from dbmesh.protocol.binary import RowCodec
 from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
 from dbmesh.protocol.failures import ProtocolError
-from dbmesh.protocol.framing import frame, frames
+from dbmesh.protocol.framing import frame, frames, query_packet
 from dbmesh.protocol.prepare_reader import PrepareReader
 from dbmesh.protocol.response import Err, error_packet, parse_err
 from dbmesh.protocol.result_reader import ResultReader
@@ -37,7 +37,6 @@ from dbmesh.protocol.tracker import ResponseTracker
 
 HIGH_WATER = 256 * 1024  # bytes of rows that wait in one stream before the server has to
 _QUIT = frame(bytes((Command.QUIT,)), 0)
-_QUERY = bytes((Command.QUERY,))
 _PREPARE = bytes((Command.STMT_PREPARE,))
 _INTERRUPTED = 1317
 
@@ -98,7 +97,6 @@ class Connection(asyncio.Protocol):
         "_executing",
         "_failure",
         "_held",
-        "_loop",
         "_paused",
         "_reader",
         "_sink",
@@ -112,6 +110,7 @@ class Connection(asyncio.Protocol):
         "deadlocked",
         "idle_since",
         "in_logical_names",
+        "loop",
         "on_abandoned",
         "on_closed",
         "on_interrupted",
@@ -145,8 +144,8 @@ class Connection(asyncio.Protocol):
         self.on_lost: Callable[[Connection], None] = _ignore
         self.on_abandoned: Callable[[Connection], None] = _ignore
         self.on_interrupted: Callable[[Connection], None] = _ignore
-        self._loop = asyncio.get_running_loop()
-        self.created = self.idle_since = self._loop.time()
+        self.loop = asyncio.get_running_loop()
+        self.created = self.idle_since = self.loop.time()
         self._transport = transport
         self._sink: RelaySink | None = None
         self._held = b""  # of a relayed response that is, or may still be, an ERR packet
@@ -166,6 +165,18 @@ class Connection(asyncio.Protocol):
     def busy(self) -> bool:
         """A request is under way."""
         return self._sink is not None or self._reader is not None
+
+    @property
+    def clean(self) -> bool:
+        """Nothing is under way, no transaction is open, and what the session is like is known: it may be pooled."""
+        return (
+            self._sink is None
+            and self._reader is None
+            and self._failure is None
+            and not self.poisoned
+            and not self.status & Status.IN_TRANS
+            and not self._transport.is_closing()
+        )
 
     # -- requests
 
@@ -281,7 +292,7 @@ class Connection(asyncio.Protocol):
             data, sequence = frames((chunk,), sequence)
             self._transport.write(data)
             while self._slow and self._failure is None and not reader.set_ended:
-                self._waiter = self._loop.create_future()
+                self._waiter = self.loop.create_future()
                 await self._waiter
         if self._failure is not None:
             raise self._failure
@@ -353,7 +364,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, sql: str | bytes) -> RowStream:
         text = sql if isinstance(sql, bytes) else sql.encode(python_codec(self.state.client), "surrogateescape")
-        return self._request(frame(_QUERY + text, 0))
+        return self._request(query_packet(text))
 
     def _request(self, packets: bytes) -> RowStream:
         """Send packets of which the last command has a result set for its answer. Raises BackendLost."""
@@ -551,7 +562,7 @@ class Connection(asyncio.Protocol):
             assert self._failure is not None
             raise self._failure
         self.resume_reading()
-        self._waiter = self._loop.create_future()
+        self._waiter = self.loop.create_future()
         await self._waiter
         if self._failure is not None and not reader.set_ended:
             raise self._failure

@@ -20,7 +20,7 @@ from dbmesh.engine.collector import outcome_of
 from dbmesh.errors import BackendLost, MeshError
 from dbmesh.protocol import ColumnDefinition
 from dbmesh.protocol.constants import Status
-from dbmesh.protocol.framing import frame
+from dbmesh.protocol.framing import query_packet
 from dbmesh.protocol.lenenc import encode_int
 from dbmesh.protocol.response import end_of_rows, eof_packet, error_packet, ok_packet
 from dbmesh.protocol.resultset import encode_text_row
@@ -162,7 +162,7 @@ class Answers:
 
     async def _relayed(self, connection: Connection, request: Request) -> Outcome:
         assert isinstance(request, bytes)
-        packets = frame(b"\x03" + request, 0)
+        packets = query_packet(request)
         if self._must_translate(connection, packets):
             return await self._translate(connection, request)
         return await self._pass_on(connection, packets)

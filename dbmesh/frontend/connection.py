@@ -191,8 +191,9 @@ class ClientConnection(asyncio.Protocol):
         self._busy = False
         self._source = None
         self._relayed = False
-        self._framer.expected = 0
-        if not self._pumping and not self._closed:
+        framer = self._framer
+        framer.expected = 0
+        if (framer.holding or self._reading_paused) and not self._pumping and not self._closed:
             self._pump()
 
     def close(self) -> None:
@@ -262,7 +263,15 @@ class ClientConnection(asyncio.Protocol):
     # -- the event loop's callbacks
 
     def data_received(self, data: bytes) -> None:
-        self._framer.feed(data)
+        framer = self._framer
+        if not self._busy and not self._slow and not self._transport.is_closing():
+            payload = framer.lone(data)
+            if payload is not None:
+                self._busy = True
+                self.first_sequence = self._sequence = framer.expected
+                self._take(payload)
+                return
+        framer.feed(data)
         if not self._busy:
             self._pump()
         elif self._arrival is not None:

@@ -20,6 +20,9 @@ class Warnings(NamedTuple):
         return [row for row in self.rows if row[0] == b"Error"]
 
 
+NO_WARNINGS = Warnings()
+
+
 class Diagnostics:
     """MySQL's diagnostics area, LAST_INSERT_ID(), FOUND_ROWS() and ROW_COUNT() of one session."""
 
@@ -29,7 +32,7 @@ class Diagnostics:
         self.last_insert_id = 0
         self.found_rows = 0
         self.row_count = -1
-        self.warnings = Warnings()
+        self.warnings = NO_WARNINGS
 
     def remember(self, outcome: Outcome) -> None:
         """A statement has ended, well or with the error that a server has sent to the client itself."""
@@ -45,6 +48,17 @@ class Diagnostics:
             self.row_count = outcome.affected
             if outcome.last_insert_id:
                 self.last_insert_id = outcome.last_insert_id
+
+    def remember_relayed(self, rows: int, affected: int, last_insert_id: int) -> None:
+        """The same for an answer without warnings that has passed undecoded; ``rows``: -1 without a result set. Hot."""
+        self.warnings = NO_WARNINGS
+        if rows >= 0:
+            self.found_rows = rows
+            self.row_count = -1
+        else:
+            self.row_count = affected
+            if last_insert_id:
+                self.last_insert_id = last_insert_id
 
     def remember_error(self, error: MeshError) -> None:
         self.row_count = -1

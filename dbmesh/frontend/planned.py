@@ -41,7 +41,11 @@ def allows(session: Session, plan: Plan) -> bool:
     if plan.grants or plan.based or (user.read_only and (plan.writes or plan.locks)):
         return False
     databases = session.mesh.generation.rules.databases
-    return all(database in databases and user.may_use(database) for database, _ in plan.tables)
+    allowed = user.databases
+    for database, _ in plan.tables:
+        if database not in databases or not (allowed is None or database in allowed):
+            return False
+    return True
 
 
 async def plan_of(session: Session, text: str, shape: Fingerprint | None = None) -> tuple[Plan, Fingerprint]:

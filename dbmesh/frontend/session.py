@@ -70,7 +70,7 @@ from dbmesh.protocol.commands import (
     Statistics,
 )
 from dbmesh.protocol.constants import Capability, Status
-from dbmesh.protocol.framing import frame
+from dbmesh.protocol.framing import query_packet
 from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
 from dbmesh.rules.model import BaseMode, Grant, LogicalDatabase, MeshRules, TransactionMode, User
 from dbmesh.sql.classify import StatementKind, classify
@@ -151,7 +151,7 @@ class Session:
 
     def _relay_now(self, generation: Generation, data_source: str, sql: str) -> bool:
         state = self.settings.state
-        packet = frame(b"\x03" + sql.encode(self._encoding, "surrogateescape"), 0)
+        packet = query_packet(sql.encode(self._encoding, "surrogateescape"))
         cluster = generation.cluster
         connection = cluster.acquire_nowait(data_source, self.client.capabilities, state)
         if connection is None:
@@ -185,6 +185,11 @@ class Session:
     def on_relay_end(self, connection: Connection) -> None:
         """The client has got the last packet of a relayed response. Called from the event loop's callback."""
         seen = connection.tracker
+        if self.answers.relaying is None and not seen.warnings and not seen.is_error:
+            self.diagnostics.remember_relayed(seen.rows, seen.affected, seen.last_insert_id)
+            self._cluster.release(connection)
+            self._ready()
+            return
         outcome = Outcome(
             rows=seen.rows if seen.rows >= 0 else None,
             affected=seen.affected,
@@ -195,12 +200,8 @@ class Session:
         )
         if self.answers.relaying is not None:
             self.answers.relay_ended(outcome)
-        elif outcome.warnings or outcome.errno:
-            self.start(self._finish_with_warnings(connection, outcome), answered=True)
         else:
-            self.diagnostics.remember(outcome)
-            self._cluster.release(connection)
-            self._ready()
+            self.start(self._finish_with_warnings(connection, outcome), answered=True)
 
     def on_relay_lost(self, connection: Connection, error: BackendLost, started: bool) -> None:
         """A relayed response will not go on. ``started``: the client has got part of it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from dbmesh.errors import NoDataNode, NotSupported
+from dbmesh.errors import NotSupported
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.federate import Federated
 from dbmesh.plan.model import Bound, Call, Plan, RouteUnit
@@ -16,6 +16,7 @@ from dbmesh.route.conditions import AllOf, KeyOneOf
 from dbmesh.route.keys import Verdict, key_value
 from dbmesh.route.placement import Place, RouteKind, place, place_anywhere
 from dbmesh.route.router import RouteTemplate
+from dbmesh.rules.keys import UnsuitableKey
 from dbmesh.rules.model import ShardedTable
 from dbmesh.schema import Column
 
@@ -45,9 +46,12 @@ class Shortcut:
         if isinstance(value, Verdict):
             return None
         try:
-            data_source, text = self.texts[self.table.node_for((value,))]
-        except NoDataNode:
+            home = self.table.sharding.home((value,))
+        except UnsuitableKey:
             return None
+        if home is None:
+            return None
+        data_source, text = self.texts[home]
         return data_source, text % literals
 
 

@@ -75,14 +75,18 @@ class ResponseTracker:
         pos = self._skip
         rows = self.rows
         final = self._final
+        in_rows = self._in_rows
         while not final and pos + 4 <= end:
             length = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16
             if self._continued:
                 self._continued = length == MAX_PAYLOAD
-            elif self._in_rows and pos + 4 < end and data[pos + 4] < 0xFE and length:
+            elif in_rows and pos + 4 < end and data[pos + 4] < 0xFE and length:
                 rows += 1
                 if length == MAX_PAYLOAD:
                     self._continued = True
+            elif self._left and pos + 4 < end and data[pos + 4] < 0xFE and length:
+                self._left -= 1  # a column definition
+                in_rows = self._in_rows = self._deprecate_eof and not self._left
             else:
                 head = length if length < _HEAD else _HEAD
                 if pos + 4 + head > end:
@@ -90,12 +94,9 @@ class ResponseTracker:
                 self.rows = rows
                 final = self._final = self._judge(data[pos + 4 : pos + 4 + head], length)
                 rows = self.rows
+                in_rows = self._in_rows
             pos += 4 + length
         self.rows = rows
-        return self._remember(data, pos, carried, final)
-
-    def _remember(self, data: bytes, pos: int, carried: int, final: bool) -> int:
-        end = len(data)
         if final and pos <= end:
             return pos - carried
         if pos < end:

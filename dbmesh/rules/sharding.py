@@ -98,7 +98,7 @@ class OneStep:
         return self.step.algorithm.key_types
 
     def home(self, values: tuple[KeyValue, ...]) -> int | None:
-        return self.step.home(values)
+        return 0 if None in values else self.step.algorithm.home(values)
 
     def homes(self, conditions: Conditions) -> set[int] | None:
         return self.step.homes(conditions)

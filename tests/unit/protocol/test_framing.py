@@ -39,6 +39,41 @@ def test_payloads_come_out_as_they_went_in_for_any_cuts(sent: list[bytes], cuts:
     assert framer.buffered == 0
 
 
+@given(payloads, st.lists(st.integers(1, 60), min_size=1))
+def test_the_short_cut_for_lone_packets_finds_the_same(sent: list[bytes], cuts: list[int]) -> None:
+    data, _ = frames(sent, 0)
+    framer = Framer()
+    found: list[bytes] = []
+    turn = 0
+    while data:
+        size = (
+            cuts[turn % len(cuts)] if turn % 2 else 4 + data[0]
+        )  # every other time a whole packet, if nothing is held
+        turn += 1
+        chunk, data = data[:size], data[size:]
+        held = framer.holding
+        payload = framer.lone(chunk)
+        if payload is not None:
+            assert not held
+            found.append(payload)
+        else:
+            framer.feed(chunk)
+            found += everything(framer)
+    assert found == sent
+    assert not framer.holding
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [frame(b"x", 1), frame(b"x", 0)[:-1], frame(b"x", 0) + b"\0", frame(bytes(11), 0), b"\0\0\0", b""],
+    ids=["another's turn", "cut short", "more behind it", "too long", "half a header", "nothing"],
+)
+def test_what_is_no_lone_packet_is_left_alone(packet: bytes) -> None:
+    framer = Framer(max_size=10)
+    assert framer.lone(packet) is None
+    assert (framer.expected, framer.buffered) == (0, 0)
+
+
 @pytest.mark.parametrize("size", [MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD])
 def test_payloads_around_sixteen_mebibytes(size: int) -> None:
     data = frame(b"a" * size, 0)
