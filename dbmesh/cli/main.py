@@ -6,6 +6,7 @@ import click
 
 from dbmesh import __version__
 from dbmesh.cli.check import check
+from dbmesh.cli.ddl import ddl
 from dbmesh.cli.demo import demo
 from dbmesh.cli.explain import explain
 from dbmesh.cli.serve import serve
@@ -18,5 +19,5 @@ def main() -> None:
     """One MySQL endpoint over many MySQL and MariaDB servers."""
 
 
-for command in (serve, check, explain, demo, tx):
+for command in (serve, check, explain, demo, tx, ddl):
     main.add_command(command)

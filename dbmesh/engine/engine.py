@@ -13,7 +13,6 @@ from dbmesh.backend.connection import Connection, Request
 from dbmesh.engine import lanes as row_lanes
 from dbmesh.engine import read
 from dbmesh.engine.caller import Caller, Outcome
-from dbmesh.engine.ddl import run_ddl
 from dbmesh.engine.federate import run_federated
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lanes import MOST_WARNINGS, Lane
@@ -30,8 +29,6 @@ CONNECTIONS_PER_QUERY = 8  # of one data source; further units share, see `lanes
 
 async def run(bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction | None) -> Outcome:
     """Execute a bound plan. ``transaction``: None for autocommit."""
-    if bound.kind.is_ddl:
-        return await run_ddl(bound, generation, caller)
     if bound.federation is not None:
         return await run_federated(bound.federation, generation, caller, transaction)
     if bound.merge is not None:

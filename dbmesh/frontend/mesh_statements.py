@@ -19,6 +19,7 @@ from dbmesh.rules.model import Grant
 from dbmesh.rules.summary import HEADINGS, table_rows
 from dbmesh.saga.preview import preview
 from dbmesh.sql.classify import explained
+from dbmesh.transaction.ddl_journal import standing
 from dbmesh.transaction.details import details
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _EXPLAIN = re.compile(
 
 
 async def show_mesh(session: Session, text: str) -> None:
-    """SHOW MESH DATA SOURCES | RULES | POOLS | SESSIONS | TRANSACTIONS | TRANSACTION 'gtrid'."""
+    """SHOW MESH DATA SOURCES | RULES | POOLS | SESSIONS | TRANSACTIONS | TRANSACTION 'gtrid' | DDL."""
     match = _SHOW.match(text)
     asked = match[1] if match else ""
     what = " ".join(asked.upper().split())
@@ -114,6 +115,26 @@ async def _transaction(session: Session, gtrid: str) -> Result:
     return table(["data source", *headings], rows, integers=("branch", "seq"))
 
 
+async def _ddl(session: Session) -> Result:
+    rows = [
+        [
+            job.id,
+            standing(job),
+            job.asked.database,
+            job.asked.statement,
+            step.node,
+            step.state,
+            step.error,
+            job.asked.account,
+            job.created_at,
+        ]
+        for job in await session.mesh.proxy.ddl.all()
+        for step in job.steps
+    ]
+    headings = ["id", "state", "database", "statement", "data node", "step", "last error", "account", "created"]
+    return table(headings, rows, integers=("id",))
+
+
 async def _sessions(session: Session) -> Result:
     rows = []
     for other in session.mesh.sessions.visible_to(session):
@@ -177,4 +198,5 @@ _SHOWS: dict[str, Show] = {
     "POOLS": _pools,
     "SESSIONS": _sessions,
     "TRANSACTIONS": _transactions,
+    "DDL": _ddl,
 }

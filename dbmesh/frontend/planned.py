@@ -10,6 +10,7 @@ from dbmesh.backend.session_state import SessionState
 from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.collector import Collector
+from dbmesh.engine.ddl import run_ddl
 from dbmesh.engine.watched import run_alone
 from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.frontend import rights
@@ -25,6 +26,7 @@ from dbmesh.plan.system import SystemPlan
 from dbmesh.rules.generators import ClockBehind
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint
+from dbmesh.transaction.ddl_journal import Asked
 from dbmesh.transaction.watch import Watch
 
 if TYPE_CHECKING:
@@ -192,8 +194,10 @@ async def _pinned(session: Session, plan: Plan, bound: Bound, caller: Caller) ->
 
 
 async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
+    if plan.kind.is_ddl:
+        return await _define(session, bound, caller)
     settings = session.settings
-    if plan.tables and not plan.kind.is_ddl and session.transaction is None:
+    if plan.tables and session.transaction is None:
         if not settings.autocommit:
             await session.begin("BEGIN", explicit=False)
         elif settings.next_transaction:
@@ -205,12 +209,20 @@ async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller
         finally:
             if transaction.ended:
                 session.transaction = None
-    if session.transaction_mode == "base" and plan.writes and len(bound.units) > 1 and not plan.kind.is_ddl:
+    if session.transaction_mode == "base" and plan.writes and len(bound.units) > 1:
         return await _alone(session, plan, bound, caller)
     if plan.based and plan.writes and session.mesh.proxy.rules.log is not None:
         watch = Watch(session.mesh.proxy, session.generation.catalog)
         return await run_alone(bound, session.generation, caller, plan.based, watch)
     return await engine.run(bound, session.generation, caller, None)
+
+
+async def _define(session: Session, bound: Bound, caller: Caller) -> Outcome:
+    """DDL, written down where there is a log to do it in."""
+    proxy = session.mesh.proxy
+    journal = proxy.ddl if proxy.rules.log is not None and len(bound.units) > 1 else None
+    asked = Asked(session.database or "", session.text.strip().rstrip(";").rstrip(), session.account)
+    return await run_ddl(bound, session.generation, caller, journal, asked)
 
 
 async def _alone(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:

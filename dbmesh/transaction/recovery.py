@@ -19,6 +19,7 @@ from dbmesh.saga import coordinator
 from dbmesh.saga.coordinator import Kind, Outcome
 from dbmesh.schema import Table
 from dbmesh.transaction.branches import Shards
+from dbmesh.transaction.ddl_journal import DdlJournal
 from dbmesh.transaction.deadlocks import Deadlocks
 from dbmesh.transaction.definitions import Definitions
 from dbmesh.transaction.gtrid import new_gtrid
@@ -73,6 +74,12 @@ class Proxy:
         self.require()
         assert self._lease is not None
         return self._lease
+
+    @property
+    def ddl(self) -> DdlJournal:
+        self.require()
+        assert self._log is not None
+        return DdlJournal(self.links, self._log.data_source, self.places[self._log.data_source])
 
     def require_log(self) -> None:
         """Raise NotSupported without a coordinator log in the rules."""
@@ -284,4 +291,5 @@ class Proxy:
                     await self.shards.forget(gtrids, name)
             await self.log.forget(gtrids)
             removed += len(gtrids)
+        await self.ddl.purge(self.rules.retention)
         return removed

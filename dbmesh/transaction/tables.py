@@ -57,6 +57,14 @@ LOG_TABLES = {
   id SMALLINT UNSIGNED NOT NULL PRIMARY KEY, instance VARBINARY(32) NOT NULL, lease_until DATETIME(6) NOT NULL""",
     "lock_wait": """
   name VARBINARY(64) NOT NULL PRIMARY KEY, threads LONGTEXT NOT NULL, seen_at DATETIME(6) NOT NULL""",
+    "ddl_job": """
+  id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, state ENUM('OPEN','DONE','FORGOTTEN') NOT NULL DEFAULT 'OPEN',
+  db VARCHAR(64) NOT NULL, statement LONGTEXT NOT NULL, settings LONGTEXT NOT NULL, account VARCHAR(255) NOT NULL,
+  note TEXT, created_at DATETIME(6) NOT NULL, ended_at DATETIME(6), KEY (state)""",
+    "ddl_step": """
+  job BIGINT NOT NULL, number INT NOT NULL, ds VARCHAR(64) NOT NULL, tbl VARCHAR(64) NOT NULL,
+  sql_text LONGBLOB NOT NULL, state ENUM('WAITING','RUNNING','DONE') NOT NULL DEFAULT 'WAITING', before_ddl LONGTEXT,
+  thread BIGINT UNSIGNED, error TEXT, changed_at DATETIME(6), PRIMARY KEY (job, number)""",
 }
 
 
