@@ -117,11 +117,9 @@ class ServerCatalog:
         return self._mysql[data_source]
 
     async def check(self, data_source: str, sql: str, state: SessionState) -> None:
-        """PREPARE it: the server reads it and finds its names, and runs nothing."""
-        quoted = sql.replace("\\", "\\\\").replace("'", "''")
+        """The server prepares it: reads it, finds its names, and runs nothing."""
         async with self._borrowed(data_source, state) as connection:
-            await connection.execute(f"PREPARE dbmesh_check FROM '{quoted}'")
-            await connection.execute("DEALLOCATE PREPARE dbmesh_check")
+            await connection.check(sql)
 
     @asynccontextmanager
     async def _borrowed(self, data_source: str, state: SessionState) -> AsyncIterator[Connection]:

@@ -324,6 +324,15 @@ class Connection(asyncio.Protocol):
         known = self.statements.get(key)
         if known is not None:
             return known
+        statement = await self._new_statement(sql)
+        self._transport.write(close_packets(self.statements.put(key, statement)))
+        return statement
+
+    async def check(self, sql: str) -> None:
+        """Have the server read a statement and find its names, and run nothing. Raises its error."""
+        self._transport.write(close_packets([await self._new_statement(sql)]))
+
+    async def _new_statement(self, sql: str) -> ServerStatement:
         try:
             try:
                 reader = await self._prepared(sql)
@@ -335,9 +344,7 @@ class Connection(asyncio.Protocol):
         except asyncio.CancelledError:
             self.abandon()
             raise
-        statement = ServerStatement(reader.statement, reader.parameters, reader.columns or [])
-        self._transport.write(close_packets(self.statements.put(key, statement)))
-        return statement
+        return ServerStatement(reader.statement, reader.parameters, reader.columns or [])
 
     async def _prepared(self, sql: str) -> PrepareReader:
         text = sql.encode(python_codec(self.state.client), "surrogateescape")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dbmesh.backend.connection import Connection, Result
 from dbmesh.backend.session_state import SessionState
-from dbmesh.protocol.charset import UnknownCharacterSet, python_codec
+from dbmesh.protocol.charset import UnknownCharacterSet
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -64,8 +64,5 @@ async def default_collation(session: Session, charset: str) -> str:
 
 async def prepared(session: Session, text: str) -> None:
     """Let a server parse a statement without running it. Raises its error."""
-    quoted = text.replace("\\", "\\\\").replace("'", "''")
-    codec = python_codec(session.state.client)
     async with borrowed(session, session.state) as connection:
-        await connection.execute(f"PREPARE dbmesh_judge FROM '{quoted}'".encode(codec, "surrogateescape"))
-        await connection.execute("DEALLOCATE PREPARE dbmesh_judge")
+        await connection.check(text)

@@ -25,7 +25,9 @@ class SessionTrack:
         self.on = on
         self._session = session
         self._changes: list[bytes] = []
-        self._told = ""  # the state of transactions that the client knows
+        self._states = False  # whether it was told of every change of the state when it last heard of any
+        self._told = self._at_first = _NO_TRANSACTION if session.mesh.is_mysql else ""  # the transactions' state
+        self._characteristics: str | None = None  # the transactions', as the client knows them
         self._done: set[str] = set()  # what the running transaction has done: the letters R, W and S
 
     @property
@@ -53,8 +55,8 @@ class SessionTrack:
         self.state()
 
     def state(self) -> None:
-        """Anything of the session's state has changed."""
-        if self.on and self._chosen("session_track_state_change", "OFF") == "ON":
+        """Anything of the session's state has changed. To MySQL that a client wants to know is no such change."""
+        if self.on and self._tells_states() and (self._states or not self._session.mesh.is_mysql):
             self._changes.append(encode_change(Change.STATE))
 
     def done(self, *, reads: bool, writes: bool, sends: bool) -> None:
@@ -66,10 +68,12 @@ class SessionTrack:
         """The changes since the last OK packet, encoded; b"" for none."""
         if not self.on:
             return b""
+        self._states = self._tells_states()
         if self.translates:
             self._note_transaction()
-        else:
-            self._told = ""
+        else:  # MySQL takes who begins to ask for one that knows of no transaction
+            self._told = self._at_first
+            self._characteristics = None
         changes, self._changes = self._changes, []
         return b"".join(dict.fromkeys(changes))
 
@@ -84,9 +88,16 @@ class SessionTrack:
         if now != self._told:
             self._told = now
             self._changes.append(encode_change(Change.TRANSACTION_STATE, now.encode()))
-            if self._chosen("session_track_transaction_info", "OFF") == "CHARACTERISTICS":
-                text = transaction.characteristics if transaction is not None else ""
-                self._changes.append(encode_change(Change.TRANSACTION_CHARACTERISTICS, text.encode()))
+        if self._chosen("session_track_transaction_info", "OFF") != "CHARACTERISTICS":
+            self._characteristics = None
+            return
+        text = transaction.characteristics if transaction is not None else ""
+        if text != self._characteristics:
+            self._characteristics = text
+            self._changes.append(encode_change(Change.TRANSACTION_CHARACTERISTICS, text.encode()))
+
+    def _tells_states(self) -> bool:
+        return self._chosen("session_track_state_change", "OFF") == "ON"
 
     def _chosen(self, name: str, default: str) -> str:
         literal = dict(self._session.state.variables).get(name)

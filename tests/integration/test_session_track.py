@@ -14,7 +14,6 @@ from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.lenenc import read_int, read_string
 from dbmesh.protocol.response import Change as Response
 from dbmesh.sandbox import Server
-from tests.flavour import mariadb_only
 from tests.integration.conftest import PERSON, Town
 
 Change = tuple[int, tuple[bytes, ...]]
@@ -88,10 +87,17 @@ SAME = [
     "COMMIT",
     "START TRANSACTION READ ONLY",
     "ROLLBACK",
+    "SET session_track_transaction_info = 'CHARACTERISTICS'",
+    "START TRANSACTION READ ONLY",
+    "COMMIT",
+    "BEGIN",
+    "INSERT INTO person (id) VALUES (3)",
+    "ROLLBACK",
+    "SET session_track_transaction_info = 'OFF'",
+    "SET session_track_transaction_info = 'CHARACTERISTICS'",
 ]
 
 
-@mariadb_only("not yet told as MySQL tells them")
 def test_changes_of_the_session_are_told_as_a_server_tells_them(
     pair: tuple[Connection[Any], Connection[Any]],
 ) -> None:

@@ -32,8 +32,6 @@ DESC lending.loan
 DESC book 't%'
 DESCRIBE information_schema.engines
 EXPLAIN staff
-SHOW KEYS FROM staff IN lending WHERE `Table` = 'staff'
-SHOW INDEXES FROM genre
 SHOW CREATE TABLE book
 SHOW CREATE TABLE loan
 SHOW CREATE TABLE lending.staff
@@ -60,6 +58,8 @@ if not MYSQL:
 # and which columns two servers never say the same of
 VOLATILE = {
     "SHOW INDEX FROM loan": {"Cardinality"},
+    "SHOW KEYS FROM staff IN lending WHERE `Table` = 'staff'": {"Cardinality"},
+    "SHOW INDEXES FROM genre": {"Cardinality"},
     "SHOW INDEX FROM book WHERE Key_name = 'PRIMARY'": {"Cardinality"},
     "SHOW TRIGGERS": {"Created"},
     "SHOW TRIGGERS LIKE 'notice'": {"Created"},

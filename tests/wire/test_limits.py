@@ -14,6 +14,7 @@ from dbmesh.frontend import connection as connection_module
 from dbmesh.frontend.idle import IdleClients
 from dbmesh.frontend.login import Limits
 from dbmesh.protocol.framing import frame
+from tests.flavour import numbers
 from tests.wire.live import Live
 from tests.wire.raw import RawClient
 from tests.wire.test_login import ask, connect, until
@@ -114,8 +115,8 @@ def test_clients_of_a_mesh_that_goes_are_told(live: Live) -> None:
     with RawClient(live.port) as quiet, RawClient(live.port) as waiting, RawClient(live.port) as reading:
         for client in (quiet, waiting, reading):
             client.login()
-        waiting.send(frame(b"\x03SELECT COUNT(*) FROM seq_1_to_999999999 WHERE seq % 7 = 8", 0))
-        reading.send(frame(b"\x03SELECT seq, SLEEP(0.0001) FROM seq_1_to_100000", 0))
+        waiting.send(frame(f"\x03SELECT COUNT(*) FROM {numbers(1_000_000_000)} WHERE seq % 7 = 8".encode(), 0))
+        reading.send(frame(f"\x03SELECT seq, SLEEP(0.0001) FROM {numbers(100_000)}".encode(), 0))
         reading.packet()
         busy = live.ask(lambda: [connection for connection in live.frontend.connections if connection.busy])
         assert len(busy) == 2
