@@ -209,7 +209,7 @@ async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller
         finally:
             if transaction.ended:
                 session.transaction = None
-    if session.transaction_mode == "base" and plan.writes and len(bound.units) > 1:
+    if session.transaction_mode != "local" and plan.writes and len(bound.units) > 1:
         return await _alone(session, plan, bound, caller)
     if plan.based and plan.writes and session.mesh.proxy.rules.log is not None:
         watch = Watch(session.mesh.proxy, session.generation.catalog)
@@ -226,10 +226,10 @@ async def _define(session: Session, bound: Bound, caller: Caller) -> Outcome:
 
 
 async def _alone(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
-    """One autocommit statement that writes several shards: a saga of its own."""
+    """One autocommit statement that writes several shards: a global transaction of its own."""
     own = await ClientTransaction.begin(session, "BEGIN")
     try:
-        outcome = await own.write(plan, bound, caller)
+        outcome = await own.run(plan, bound, caller)
     except BaseException:
         await asyncio.shield(own.abandon())
         raise

@@ -18,9 +18,10 @@ from dbmesh.plan.model import Bound, Plan
 from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.transaction import ports
 from dbmesh.transaction.deferred import Deferred
-from dbmesh.transaction.local import LocalTransaction
+from dbmesh.transaction.local import LocalTransaction, SingleTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
 from dbmesh.transaction.watch import Watch, undeclared
+from dbmesh.transaction.xa import XaTransaction
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -59,7 +60,7 @@ class SessionConnections:
 
 @dataclass(slots=True)
 class ClientTransaction:
-    """Exactly one of ``local`` and ``saga`` is there; ``saga`` is for BASE in eager mode."""
+    """Exactly one of ``local`` and ``saga`` is there; ``saga`` is for BASE in eager mode, ``local`` for all others."""
 
     generation: Generation
     session: Session
@@ -75,7 +76,8 @@ class ClientTransaction:
         options = _options(text)
         generation = session.generation
         access = _access(session, options)
-        base = session.transaction_mode == "base" and not _reads_only(session, options)
+        mode = "local" if _reads_only(session, options) else session.transaction_mode
+        base = mode == "base"
         client = f"{session.user.name}@{session.client.host}"
         if base and session.base_mode == "eager":
             _check_eager(session, options)
@@ -87,9 +89,7 @@ class ClientTransaction:
             watch = Deferred(proxy, generation.catalog, client)
         elif proxy.rules.log is not None:
             watch = Watch(proxy, generation.catalog)
-        local = LocalTransaction(
-            generation.lender, session.capabilities, generation.deadlocks, _begin_statements(session, options)
-        )
+        local = _local(session, mode, options, client)
         if _SNAPSHOT in options and session.logical_database is not None:
             # a snapshot is taken where it is asked for, not where the first row is read
             await local.enlist(session.logical_database.data_sources, session.state)
@@ -124,6 +124,13 @@ class ClientTransaction:
 
     async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement of the transaction."""
+        if self.local is not None and ((plan.writes and not plan.locks) or plan.calls):
+            self.local.will_write({unit.data_source for unit in bound.units if unit.sentry is None})
+        if isinstance(self.local, XaTransaction):
+            _check_temporary(self.session, plan)
+        return await self._run(plan, bound, caller)
+
+    async def _run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         if plan.writes and not plan.locks:
             return await self.write(plan, bound, caller)
         if self.saga is not None and plan.locks:
@@ -210,6 +217,26 @@ class ClientTransaction:
         return self.local
 
 
+def _local(session: Session, mode: str, options: tuple[str, ...], client: str) -> LocalTransaction:
+    generation = session.generation
+    shared = generation.lender, session.capabilities, generation.deadlocks
+    if mode == "xa":
+        if _SNAPSHOT in options:
+            raise NotSupported("XA transactions have no snapshot of their beginning", "leave it out, or add READ ONLY")
+        return XaTransaction(*shared, _xa_statements(session, options), proxy=session.mesh.proxy, client=client)
+    kind = SingleTransaction if mode == "single" else LocalTransaction
+    return kind(*shared, _begin_statements(session, options))
+
+
+def _check_temporary(session: Session, plan: Plan) -> None:
+    own = session.pins.own
+    there = own is not None and any(name in own.tables.values() for _, name in plan.tables)
+    if session.mesh.is_mysql and (there or plan.keeps):
+        raise NotSupported(
+            "MySQL has no temporary tables inside XA transactions", "use them before BEGIN, or in another mode"
+        )
+
+
 def _check_eager(session: Session, options: tuple[str, ...]) -> None:
     why = "a BASE transaction in eager mode commits each statement, so it has no"
     if _SNAPSHOT in options:
@@ -256,6 +283,14 @@ def _access(session: Session, options: tuple[str, ...]) -> tuple[tuple[str, str]
 
 def _level(literal: str) -> str:
     return literal.strip("'").replace("-", " ")
+
+
+def _xa_statements(session: Session, options: tuple[str, ...]) -> tuple[str, ...]:
+    """XA START has no options: they are told before it."""
+    told = dict(_access(session, options))
+    level, read_only = told.get("transaction_isolation"), told.get("transaction_read_only")
+    statements = [f"SET TRANSACTION ISOLATION LEVEL {_level(level)}"] if level is not None else []
+    return (*statements, "SET TRANSACTION READ WRITE") if read_only == "0" else tuple(statements)
 
 
 def _begin_statements(session: Session, options: tuple[str, ...]) -> tuple[str, ...]:

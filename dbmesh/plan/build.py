@@ -14,6 +14,8 @@ from dbmesh.plan.write import plan_write
 from dbmesh.rules.model import MeshRules
 from dbmesh.sql.classify import StatementKind, classify
 from dbmesh.sql.fingerprint import Fingerprint, literal_spans
+from dbmesh.sql.functions import BUILT_IN
+from dbmesh.sql.layout import Span, calls
 from dbmesh.sql.statement import Unparsed, parse
 from dbmesh.sql.tokens import TokenKind, tokens
 
@@ -32,6 +34,7 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
     if plan.kind in _READS:
         found = [token for token in tokens(text) if token.kind is not TokenKind.COMMENT]
         plan.pinned |= labelled_literals(found, literal_spans(text))
+        plan.calls = any(found[at].upper not in BUILT_IN for at in calls(found, Span(0, len(found))))
     if (plan.writes or plan.locks) and not plan.kind.is_ddl:
         plan.based = _based(plan, scope.rules)
     return plan

@@ -201,7 +201,8 @@ class Plan(ABC):
     that BASE transactions may write, for a plan that writes or locks: its rows' global locks must be looked at.
     ``keeps``: it makes a temporary table, whose connection its session has to keep. ``named_locks``: it calls
     GET_LOCK() or its kind, and must run on the session's connection for them. ``leaves``: what it changes on its
-    server's connection: user variables with their '@', `FOUND_ROWS`, `LAST_INSERT_ID`.
+    server's connection: user variables with their '@', `FOUND_ROWS`, `LAST_INSERT_ID`. ``calls``: a SELECT that calls
+    functions which are not the servers' own and may change rows.
     """
 
     kind: StatementKind
@@ -215,6 +216,7 @@ class Plan(ABC):
     keeps: bool = False
     named_locks: bool = False
     leaves: tuple[str, ...] = ()
+    calls: bool = False
     notes: tuple[str, ...] = ()
     based: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

@@ -199,13 +199,16 @@ def _check_log(mesh: Source, sources: Sequence[Source], rules: MeshRules) -> Non
         mesh.mistake(("transaction",), f"names no 'log' data source, but {need}", at_key=True)
 
 
+_LOGGED = {"base": "BASE", "xa": "XA"}
+
+
 def _needs_log(rules: MeshRules) -> str:
     """What keeps its state in the coordinator log; empty when nothing does."""
-    if rules.transaction.default == "base":
-        return "transactions are BASE by default"
+    if rules.transaction.default in _LOGGED:
+        return f"transactions are {_LOGGED[rules.transaction.default]} by default"
     for database in rules.databases.values():
-        if database.transaction_default == "base":
-            return f"transactions of '{database.name}' are BASE by default"
+        if database.transaction_default in _LOGGED:
+            return f"transactions of '{database.name}' are {_LOGGED[database.transaction_default]} by default"
         for table in database.tables.values():
             if table.base:
                 return f"'{database.name}.{table.name}' takes part in BASE transactions"

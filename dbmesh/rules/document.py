@@ -43,7 +43,7 @@ AnyScalar = Annotated[Scalar, PlainValidator(_scalar), WithJsonSchema({"type": [
 Size = Annotated[int, PlainValidator(_bytes), WithJsonSchema({"type": ["integer", "string"]})]
 Moment = Annotated[datetime.datetime, Field(description="A date, or a date and time without zone")]
 Seconds = Annotated[float, Field(gt=0, description="Seconds")]
-Mode = Literal["local", "base"]
+Mode = Literal["local", "single", "xa", "base"]
 
 
 class Part(BaseModel):

@@ -41,7 +41,7 @@ __all__ = [
     "User",
 ]
 
-TransactionMode = Literal["local", "base"]
+TransactionMode = Literal["local", "single", "xa", "base"]
 BaseMode = Literal["deferred", "eager"]
 ListenerTls = Literal["off", "preferred", "required"]
 

@@ -49,7 +49,7 @@ FOLLOWS: dict[TxState, frozenset[TxState]] = {
     TxState.COMMITTING: frozenset((TxState.COMMITTED, TxState.ROLLING_BACK)),
     TxState.ROLLING_BACK: frozenset((TxState.ROLLED_BACK, TxState.PARKED)),
     TxState.PARKED: frozenset((TxState.ROLLING_BACK, TxState.FORCED_COMMIT, TxState.FORCED_ROLLBACK)),
-    TxState.COMMITTED: frozenset((TxState.ROLLING_BACK,)),  # only by a human's word
+    TxState.COMMITTED: frozenset((TxState.ROLLING_BACK, TxState.PARKED)),  # a human's word; a lost XA branch
     TxState.ROLLED_BACK: frozenset(),
     TxState.FORCED_COMMIT: frozenset(),
     TxState.FORCED_ROLLBACK: frozenset(),

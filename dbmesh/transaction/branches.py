@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -33,6 +33,7 @@ _BLOCKERS_MYSQL = (
     " JOIN performance_schema.threads b ON b.THREAD_ID = w.BLOCKING_THREAD_ID"
     " WHERE r.PROCESSLIST_ID = {} AND b.PROCESSLIST_USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
 )
+Meanwhile = Callable[[], Awaitable[object]]
 UNDO_COLUMNS = "seq, bseq, stmt_no, op, db, tbl, pk, before_img, after_img, touched, reverse_sql, orig_sql, crc"
 
 
@@ -90,15 +91,27 @@ class Shards:
             raise BackendLost(data_source, False, "its mesh tables have not been found yet")
         return place
 
-    async def plant(self, gtrid: str, data_source: str, bseq: int, epoch: int) -> Done | Existed:
-        """A tombstone in a branch's place: Done when the branch can never commit, Existed when it has."""
+    async def plant(
+        self,
+        gtrid: str,
+        data_source: str,
+        bseq: int,
+        epoch: int,
+        mode: str | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Done | Existed:
+        """A tombstone in a branch's place: Done when the branch can never commit, Existed when it has.
+
+        ``meanwhile``: see `insist`.
+        """
         table = self.place(data_source).name("branch")
         sql = (
             f"INSERT INTO {table} (gtrid, ds, bseq, state, mode, schema_ver, epoch, ended_at) VALUES"
-            f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', '{mode_of(bseq)}', 0, {epoch}, NOW(6))"
+            f" ({text(gtrid)}, {text(data_source)}, {bseq}, 'ABORTED', '{mode or mode_of(bseq)}', 0, {epoch},"
+            " NOW(6))"
         )
         try:
-            await step("plant", data_source, lambda: self._insist(data_source, sql))
+            await step("plant", data_source, lambda: self.insist(data_source, sql, meanwhile))
         except BackendError as error:
             if error.errno != _DUPLICATE:
                 raise
@@ -112,17 +125,22 @@ class Shards:
             f"INSERT INTO {self.place(data_source).name('gate')} (gtrid, ds, state) VALUES"
             f" ({text(gtrid)}, {text(data_source)}, 'CLOSED') ON DUPLICATE KEY UPDATE state='CLOSED'"
         )
-        await step("close_gate", data_source, lambda: self._insist(data_source, sql))
+        await step("close_gate", data_source, lambda: self.insist(data_source, sql))
         return Done()
 
-    async def _insist(self, data_source: str, sql: str) -> Answer:
-        """Run a statement on the mesh's own rows; whoever still blocks it after a second loses its connection."""
+    async def insist(self, data_source: str, sql: str, meanwhile: Meanwhile | None = None) -> Answer:
+        """Run a statement on the mesh's own rows; whoever still blocks it after a second loses its connection.
+
+        ``meanwhile``: what else may end the blocker, tried after that.
+        """
         async with self.links.link(data_source) as link:
             running = asyncio.ensure_future(link.execute(sql))
             try:
                 while not (await asyncio.wait([running], timeout=_PATIENCE))[0]:
                     with suppress(BackendError, BackendLost):
                         await self._kill_blockers(data_source, link)
+                        if meanwhile is not None:
+                            await meanwhile()
                 return await running
             finally:
                 if not running.done():

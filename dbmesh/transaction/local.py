@@ -13,7 +13,7 @@ from dbmesh.backend.cluster import Lender
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.session_state import SessionState
-from dbmesh.errors import BackendLost, CommitFailed, Deadlock, MeshError, NoSavepoint
+from dbmesh.errors import BackendLost, CommitFailed, Deadlock, MeshError, NoSavepoint, NotSupported
 from dbmesh.protocol.constants import Status
 from dbmesh.transaction.deadlocks import Deadlocks
 
@@ -34,9 +34,10 @@ class TransactionAborted(MeshError):
 class LocalTransaction:
     """Branches by data source, in the order of their first use. ``begin``: the statements that start each.
 
-    ``deadlocks``: who looks for waits in a circle over several servers. ``aborted``: why it was rolled back while the
-    client still thinks it is in it. ``ended``: a server has ended it, as a deadlock does, and the client is out of it.
-    ``ending``: its branches are being committed, so that it waits for nobody.
+    ``deadlocks``: who looks for waits in a circle over several servers. ``written``: where a statement has changed, or
+    may have changed, rows. ``aborted``: why it was rolled back while the client still thinks it is in it. ``ended``: a
+    server has ended it, as a deadlock does, and the client is out of it. ``ending``: its branches are being committed,
+    so that it waits for nobody.
     """
 
     lender: Lender
@@ -44,6 +45,7 @@ class LocalTransaction:
     deadlocks: Deadlocks
     begin: tuple[str, ...] = ("BEGIN",)
     branches: dict[str, Connection] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
     savepoints: list[str] = field(default_factory=list)
     aborted: str | None = None
     ended: bool = False
@@ -80,7 +82,7 @@ class LocalTransaction:
         try:
             for connection in connections:
                 await connection.apply(state)
-                for statement in self.begin:
+                for statement in self._start(connection.data_source):
                     await connection.execute(statement)
                 for savepoint in self.savepoints:
                     await connection.execute(f"SAVEPOINT {savepoint}")
@@ -91,6 +93,14 @@ class LocalTransaction:
             raise
         if len(self.branches) > 1:
             self.deadlocks.watch(self)
+
+    def _start(self, name: str) -> tuple[str, ...]:
+        """The statements that begin a branch on that data source."""
+        return self.begin
+
+    def will_write(self, data_sources: Iterable[str]) -> None:
+        """A statement that may change rows there is about to run."""
+        self.written.update(data_sources)
 
     async def settle(self, data_sources: Iterable[str]) -> None:
         """After a server's error there. When it undid more than the statement, the other branches must go too."""
@@ -134,7 +144,7 @@ class LocalTransaction:
             except MeshError as error:
                 self._drop(name)
                 await self._roll_back()
-                raise _commit_failure(committed, name, error) from error
+                raise commit_failure(committed, name, error) from error
             committed.append(name)
             self._give_back(name)
 
@@ -154,11 +164,14 @@ class LocalTransaction:
         self.savepoints.clear()
         for name in list(self.branches):
             try:
-                await self.branches[name].execute("ROLLBACK")
+                await self._undo(name, self.branches[name])
             except MeshError:
                 self._drop(name)
             else:
                 self._give_back(name)
+
+    async def _undo(self, name: str, connection: Connection) -> None:
+        await connection.execute("ROLLBACK")
 
     async def savepoint(self, name: str) -> None:
         """SAVEPOINT on every branch, and on those that join later. ``name``: as it stands in SQL, quoted."""
@@ -216,7 +229,22 @@ class LocalTransaction:
         self.lender.release(self.branches.pop(name), reusable=False)
 
 
-def _commit_failure(committed: Sequence[str], name: str, error: MeshError) -> MeshError:
+class SingleTransaction(LocalTransaction):
+    """A `single` transaction writes one data source only: its COMMIT is that server's own."""
+
+    def will_write(self, data_sources: Iterable[str]) -> None:
+        wanted = self.written.union(data_sources)
+        if len(wanted) > 1:
+            raise NotSupported(
+                f"a transaction in mode 'single' writes one data source only, and this one would write"
+                f" {', '.join(sorted(wanted))}",
+                "use SET dbmesh_transaction='xa' or 'base', or 'local' without their promises",
+            )
+        self.written = wanted
+
+
+def commit_failure(committed: Sequence[str], name: str, error: MeshError) -> MeshError:
+    """The client's error when COMMIT failed on ``name`` after it had held on others."""
     unknown = isinstance(error, BackendLost) and error.started
     if not committed and not unknown:
         return error

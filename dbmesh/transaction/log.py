@@ -70,6 +70,7 @@ class CoordinatorLog:
         self.proxy = place.name("proxy")
         self.worker_id = place.name("worker_id")
         self.lock_wait = place.name("lock_wait")
+        self.mesh = place.name("mesh")
 
     async def open(
         self,
@@ -80,10 +81,11 @@ class CoordinatorLog:
         deadline: float,
         client: str,
         state: TxState = TxState.ACTIVE,
+        mode: str | None = None,
     ) -> None:
-        """Make the row durable, ACTIVE (eager) or COMMITTING (deferred); once more does nothing."""
+        """Make the row durable, ACTIVE (eager) or COMMITTING (deferred, xa); once more does nothing."""
         listed = json.dumps([{"ds": name, "ord": number} for number, name in enumerate(participants)])
-        mode = "deferred" if state is TxState.COMMITTING else "eager"
+        mode = mode or ("deferred" if state is TxState.COMMITTING else "eager")
         sql = (
             f"INSERT INTO {self._tx} (gtrid, mode, state, participants, owner, epoch, deadline, client, created_at)"
             f" VALUES ({text(gtrid)}, {text(mode)}, {text(state)}, {text(listed)}, {text(owner)}, {epoch},"
@@ -111,6 +113,14 @@ class CoordinatorLog:
         if found is not None and found.state is after and found.epoch == epoch:
             return Done()
         return Lost(found.state if found else None)
+
+    async def mesh_id(self, wanted: str, create: bool) -> str:
+        """What this log's meshes call themselves in xids: ``wanted``, unless it has been said before."""
+        if create:
+            sql = f"INSERT IGNORE INTO {self.mesh} (one, id) VALUES (1, {text(wanted)})"
+            await self.links.execute(self.data_source, sql)
+        rows = (await self.links.ask(self.data_source, f"SELECT id FROM {self.mesh}")).rows
+        return (_text(rows[0][0]) or "") if rows else ""
 
     async def read(self, gtrid: str) -> GlobalTransaction | None:
         rows = await self._select(f"t.gtrid={text(gtrid)}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.saga import commands
@@ -61,6 +61,23 @@ class Statement:
             self.drop(data_source, reusable=data_source not in self.open)
 
 
+async def drive(
+    steps: Generator[Sequence[Any], Sequence[Any], Outcome], perform: Callable[[Any], Coroutine[Any, Any, Any]]
+) -> Outcome:
+    """Give a generator its replies until it ends; commands of one batch run side by side."""
+    replies: Sequence[Any] | None = None
+    while True:
+        try:
+            batch = steps.send(replies) if replies is not None else next(steps)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        if len(batch) == 1:
+            replies = [await perform(batch[0])]
+        else:
+            replies = await asyncio.gather(*(perform(command) for command in batch))
+
+
 @dataclass(slots=True)
 class Performer:
     """Commands of one global transaction. ``statement``: set while a statement runs.
@@ -79,20 +96,11 @@ class Performer:
     statement: Statement | None = None
     logged: bool = False
     tables: Tables | None = None
+    mode: str | None = None  # None: what the row's first state says
 
     async def run(self, steps: Steps) -> Outcome:
-        """Drive a coordinator's generator to its end; commands of one batch run side by side."""
-        replies: Sequence[Reply] | None = None
-        while True:
-            try:
-                batch = steps.send(replies) if replies is not None else next(steps)
-            except StopIteration as end:
-                outcome: Outcome = end.value
-                return outcome
-            if len(batch) == 1:
-                replies = [await self.perform(batch[0])]
-            else:
-                replies = await asyncio.gather(*(self.perform(command) for command in batch))
+        """Drive a coordinator's generator to its end."""
+        return await drive(steps, self.perform)
 
     async def perform(self, command: Command) -> Reply:
         """One command. Errors come back as replies, never as exceptions."""
@@ -118,7 +126,8 @@ class Performer:
         gtrid, shards = self.gtrid, self.shards
         match command:
             case commands.OpenLog(state):
-                await self.log.open(gtrid, self.owner, self.epoch, self.participants, self.deadline, self.client, state)
+                row = (gtrid, self.owner, self.epoch, self.participants, self.deadline, self.client, state, self.mode)
+                await self.log.open(*row)
                 self.logged = True
             case commands.Plant(data_source, bseq):
                 return await shards.plant(gtrid, data_source, bseq, self.epoch)

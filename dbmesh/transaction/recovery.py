@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from dbmesh.errors import MeshError, NotSupported
 from dbmesh.rules.model import MeshRules, TransactionRules
-from dbmesh.saga import coordinator
+from dbmesh.saga import coordinator, xa
 from dbmesh.saga.coordinator import Kind, Outcome
 from dbmesh.schema import Table
 from dbmesh.transaction.branches import Shards
@@ -30,6 +30,8 @@ from dbmesh.transaction.performer import Performer
 from dbmesh.transaction.ports import Catalog
 from dbmesh.transaction.tables import Place, prepare_tables
 from dbmesh.transaction.wait_notes import WaitNotes
+from dbmesh.transaction.xa_branches import XaBranches
+from dbmesh.transaction.xa_performer import XaPerformer
 
 _LOGGER = logging.getLogger(__name__)
 _RENEWALS = 0.3  # of a lease
@@ -55,6 +57,7 @@ class Proxy:
         self.deadlocks = Deadlocks(self.links, self.instance, self.rules.deadlock_timeout)
         self._log: CoordinatorLog | None = None
         self._lease: Lease | None = None
+        self._mesh_id = ""
         self.worker: WorkerLease | None = None
         self._wants_worker = False
         self._busy: dict[str, asyncio.Task[Any]] = {}
@@ -93,6 +96,12 @@ class Proxy:
         self.require_log()
         if self._log is None or self._lease is None:
             raise NoLease(f"The coordinator log in data source '{self.rules.log}' has not been reached yet")
+
+    @property
+    def xa(self) -> XaBranches:
+        """XA branches on the servers, under this mesh's name."""
+        self.require()
+        return XaBranches(self.shards, self._mesh_id)
 
     def new_gtrid(self) -> str:
         return new_gtrid(self.instance)
@@ -196,6 +205,7 @@ class Proxy:
             lease = Lease(log, self.instance, self.rules.lease)
             if self._create:
                 await lease.renew()
+            self._mesh_id = await log.mesh_id(new_instance(), self._create)
             self._log, self._lease = log, lease
             self.deadlocks.notes = WaitNotes(log)
         self.places[name] = place
@@ -249,10 +259,7 @@ class Proxy:
         epoch = await self.log.take(transaction, self.instance)
         if epoch is None:
             return None
-        performer = Performer(self.shards, self.log, transaction.gtrid, self.instance, epoch)
-        deferred = transaction.mode == "deferred"
-        steps = coordinator.recover(transaction.state, transaction.participants, only, deferred)
-        outcome: Outcome = await self.spawn(transaction.gtrid, performer.run(steps))
+        outcome: Outcome = await self.spawn(transaction.gtrid, self._recover(transaction, epoch, only))
         if outcome.kind is not Kind.PENDING:
             _LOGGER.info("global transaction %s: %s", transaction.gtrid, outcome.state)
         return outcome
@@ -272,6 +279,12 @@ class Proxy:
         performer = Performer(self.shards, self.log, transaction.gtrid, self.instance, epoch, tables=table)
         steps = coordinator.undo(transaction.participants, note, transaction.mode == "deferred")
         return await self.spawn(transaction.gtrid, performer.run(steps))
+    def _recover(self, transaction: GlobalTransaction, epoch: int, only: Sequence[str]) -> Coroutine[Any, Any, Outcome]:
+        gtrid, state, participants = transaction.gtrid, transaction.state, transaction.participants
+        performer = Performer(self.shards, self.log, gtrid, self.instance, epoch)
+        if transaction.mode == "xa":
+            return XaPerformer(performer, self.xa).run(xa.recover(state, participants))
+        return performer.run(coordinator.recover(state, participants, only, transaction.mode == "deferred"))
 
     async def _purge(self) -> None:
         now = asyncio.get_running_loop().time()

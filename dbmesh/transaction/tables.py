@@ -19,7 +19,7 @@ BRANCH_TABLES = {
     "branch": """
   gtrid VARBINARY(48) NOT NULL, ds VARBINARY(64) NOT NULL, bseq INT NOT NULL DEFAULT 0,
   state ENUM('COMMITTED','ABORTED','COMPENSATED','DONE','PARKED','SKIPPED','FORCED') NOT NULL,
-  mode ENUM('deferred','eager') NOT NULL, schema_ver BIGINT NOT NULL, owner VARBINARY(32), epoch BIGINT NOT NULL,
+  mode ENUM('deferred','eager','xa') NOT NULL, schema_ver BIGINT NOT NULL, owner VARBINARY(32), epoch BIGINT NOT NULL,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), ended_at DATETIME(6), note VARCHAR(1000),
   PRIMARY KEY (gtrid, ds, bseq), KEY (state, created_at)""",
     "gate": """
@@ -53,6 +53,8 @@ LOG_TABLES = {
     "proxy": """
   instance VARBINARY(32) NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL, lease_until DATETIME(6) NOT NULL,
   host VARCHAR(255), version VARCHAR(32)""",
+    "mesh": """
+  one TINYINT NOT NULL PRIMARY KEY, id VARBINARY(16) NOT NULL""",
     "worker_id": """
   id SMALLINT UNSIGNED NOT NULL PRIMARY KEY, instance VARBINARY(32) NOT NULL, lease_until DATETIME(6) NOT NULL""",
     "lock_wait": """
@@ -106,6 +108,8 @@ async def prepare_tables(link: Link, own_schema: str, mesh_schema: str, log: boo
     inside = Place(own_schema, mesh_schema + "_", packet)
     for place in (apart, inside):
         if await _missing(link, place, wanted) == []:
+            if create:
+                await _upgrade(link, place)
             return place
     if not create:
         raise NoTables(f"The mesh has no tables on data source '{link.data_source}' yet")
@@ -124,6 +128,16 @@ async def _create(link: Link, place: Place, wanted: dict[str, str]) -> None:
     for table, columns in wanted.items():
         await link.execute(f"CREATE TABLE IF NOT EXISTS {place.name(table)} ({columns}) {_OPTIONS}")
     await _missing(link, place, wanted)
+
+
+async def _upgrade(link: Link, place: Place) -> None:
+    """Tables of a mesh that knew no XA transactions."""
+    mode = await link.execute(
+        "SELECT COLUMN_TYPE FROM information_schema.COLUMNS WHERE COLUMN_NAME = 'mode'"
+        f" AND TABLE_SCHEMA = {string_literal(place.schema)} AND TABLE_NAME = {string_literal(place.prefix + 'branch')}"
+    )
+    if mode.rows and b"'xa'" not in (mode.rows[0][0] or b""):
+        await link.execute(f"ALTER TABLE {place.name('branch')} MODIFY mode ENUM('deferred','eager','xa') NOT NULL")
 
 
 async def _missing(link: Link, place: Place, wanted: dict[str, str]) -> list[str]:

@@ -472,7 +472,7 @@ DATABASES = [
         f"tables: {{a: {T % ('a', 'k', 'mod')}}}\nbinding_groups: [[a], [a]]",
         "binding_groups.1.0: 'a' is in two binding groups or in one twice",
     ),
-    ("transaction: xa", "transaction: must be local or base, not 'xa'"),
+    ("transaction: twophase", "transaction: must be local or single or xa or base, not 'twophase'"),
     ("tabels: {}", "5:1: tabels: unknown key 'tabels'; did you mean 'tables'?"),
     ("default_data_source: ${NOWHERE}", "the environment variable NOWHERE is not set and has no default"),
     ("default_data_source: !mine ds_0", "5:22: default_data_source: has the tag '!mine'; tags are not used in rules"),
