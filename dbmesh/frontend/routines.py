@@ -23,7 +23,8 @@ from dbmesh.plan.routines import CallPlan
 from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.literals import literal_of
 from dbmesh.sql.assignments import user_variable
-from dbmesh.transaction.local import LocalTransaction
+from dbmesh.transaction.local import LocalTransaction, SingleTransaction
+from dbmesh.transaction.xa import XaTransaction
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -73,6 +74,11 @@ def _check(session: Session, plan: CallPlan) -> None:
         raise NotSupported(
             "CALL in a BASE transaction: what a procedure writes cannot be undone", "use SET dbmesh_transaction='local'"
         )
+    if transaction is not None and isinstance(transaction.local, XaTransaction):
+        raise NotSupported(
+            "CALL in an XA transaction: a procedure may end its transaction, and XA does not let it",
+            "CALL it before BEGIN, or use SET dbmesh_transaction='local'",
+        )
     elsewhere = transaction.sources - {plan.data_source} if transaction is not None else ()
     if elsewhere:
         raise NotSupported(
@@ -106,9 +112,9 @@ def _follow_transaction(session: Session, pin: Pin) -> None:
             transaction.local.give_back(pin.data_source, True)
             session.transaction = None
     elif transaction is None and open_there:
-        local = LocalTransaction(
-            pin, session.capabilities, session.generation.deadlocks, branches={pin.data_source: connection}
-        )
+        kind = LocalTransaction if session.transaction_mode == "local" else SingleTransaction
+        local = kind(pin, session.capabilities, session.generation.deadlocks, branches={pin.data_source: connection})
+        local.will_write([pin.data_source])
         pin.lend_on()
         session.transaction = ClientTransaction.around(session, local)
     on = bool(connection.status & Status.AUTOCOMMIT)

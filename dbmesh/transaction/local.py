@@ -230,15 +230,18 @@ class LocalTransaction:
 
 
 class SingleTransaction(LocalTransaction):
-    """A `single` transaction writes one data source only: its COMMIT is that server's own."""
+    """A `single` transaction, or one that a procedure has begun on its server where `local` is not wanted.
+
+    It writes one data source only: its COMMIT is that server's own.
+    """
 
     def will_write(self, data_sources: Iterable[str]) -> None:
         wanted = self.written.union(data_sources)
         if len(wanted) > 1:
+            listed = ", ".join(sorted(wanted))
             raise NotSupported(
-                f"a transaction in mode 'single' writes one data source only, and this one would write"
-                f" {', '.join(sorted(wanted))}",
-                "use SET dbmesh_transaction='xa' or 'base', or 'local' without their promises",
+                f"this transaction is a single server's and writes one data source only, not {listed}",
+                "begin one after SET dbmesh_transaction='xa' or 'base', or 'local' without their promises",
             )
         self.written = wanted
 

@@ -279,6 +279,7 @@ class Proxy:
         performer = Performer(self.shards, self.log, transaction.gtrid, self.instance, epoch, tables=table)
         steps = coordinator.undo(transaction.participants, note, transaction.mode == "deferred")
         return await self.spawn(transaction.gtrid, performer.run(steps))
+
     def _recover(self, transaction: GlobalTransaction, epoch: int, only: Sequence[str]) -> Coroutine[Any, Any, Outcome]:
         gtrid, state, participants = transaction.gtrid, transaction.state, transaction.participants
         performer = Performer(self.shards, self.log, gtrid, self.instance, epoch)
