@@ -117,13 +117,16 @@ class Cluster:
         return await self._take(requests, capabilities, state)
 
     def release(self, connection: Connection, reusable: bool = True) -> None:
-        """Give a connection back. One that is not ``reusable``, busy or in a transaction is closed instead."""
+        """Give a connection back. One that is not ``reusable``, busy or in a transaction is closed instead, and one
+        whose server might end it while it idles here."""
         if connection not in self._held:
             return
         self._held.remove(connection)
         name = connection.data_source
         pool = self._pools[name]
-        if reusable and connection.clean and not self._closing:
+        seconds = connection.state.wait_timeout
+        lasts = seconds is None or seconds >= self.sources[name].pool.idle_timeout * 2
+        if reusable and lasts and connection.clean and not self._closing:
             connection.idle_since = connection.loop.time()
             pool.put_idle(connection)
         else:

@@ -41,6 +41,7 @@ from dbmesh.frontend.connection import ClientConnection, ClientGone
 from dbmesh.frontend.diagnostics import Diagnostics
 from dbmesh.frontend.door import ShuttingDown
 from dbmesh.frontend.fields import field_list
+from dbmesh.frontend.idle import IdleClients
 from dbmesh.frontend.pins import Pins
 from dbmesh.frontend.prepare import prepare
 from dbmesh.frontend.prepared import Statements
@@ -110,6 +111,7 @@ class Session:
         self._running: Generation | None = None  # whose rules the statement in `_task` runs under
         self._task: asyncio.Task[None] | None = None
         self._leaving = False
+        self._idle: IdleClients | None = None  # for its own wait_timeout
 
     # -- what clients send
 
@@ -261,6 +263,7 @@ class Session:
 
     def on_lost(self) -> None:
         """The client has gone: end what runs for it, and its transaction."""
+        self._wait(None)
         self.mesh.sessions.remove(self)
         if self._task is not None:
             self._cancel(self._task)
@@ -268,6 +271,7 @@ class Session:
 
     async def end(self) -> None:
         """The client becomes another user's: roll back, and give everything back."""
+        self._wait(None)
         self.mesh.sessions.remove(self)
         with contextlib.suppress(MeshError):  # a transaction that cannot be rolled back is abandoned
             await self.rollback()
@@ -474,10 +478,20 @@ class Session:
         if settings.last_insert_id is not None:
             self.diagnostics.last_insert_id = settings.last_insert_id
             settings = replace(settings, last_insert_id=None)
+        if settings.state.wait_timeout != self.settings.state.wait_timeout:
+            self._wait(settings.state.wait_timeout)
         self.settings = settings
         self._encoding = python_codec(settings.state.client)
         self._undecodable = undecodable(self._encoding)
         self.setting = self.setting_in(self.database)
+
+    def _wait(self, seconds: int | None) -> None:
+        """Let the client idle no longer than that; None: the mesh's own ``idle_timeout`` is all."""
+        if self._idle is not None:
+            self._idle.stop()
+        self._idle = None if seconds is None else IdleClients((self.client,), seconds)
+        if self._idle is not None:
+            self._idle.watch()
 
     async def _finish_with_warnings(self, connection: Connection, outcome: Outcome) -> None:
         try:

@@ -13,6 +13,7 @@ from dbmesh.frontend.asks import ask, prepared
 from dbmesh.frontend.load_data import load_data
 from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
 from dbmesh.frontend.prepared_text import deallocate, execute_statement, prepare_statement
+from dbmesh.frontend.set_statement import is_for_one_statement, set_for_statement
 from dbmesh.plan.unread import only_data_source
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.tokens import TokenKind, tokens
@@ -164,6 +165,10 @@ async def _unlock(session: Session, text: str) -> None:
     session.answers.ok()
 
 
+async def _set(session: Session, text: str) -> None:
+    await (set_for_statement if is_for_one_statement(text) else variables.set_statement)(session, text)
+
+
 async def _empty(session: Session, text: str) -> None:
     if text.strip("; \t\r\n"):
         session.answers.ok()  # a comment alone
@@ -194,7 +199,7 @@ K = StatementKind
 STATEMENTS: dict[StatementKind, Run] = {
     K.EMPTY: _empty,
     K.USE: _uncommented(_use),
-    K.SET: variables.set_statement,
+    K.SET: _set,
     K.BEGIN: _uncommented(_begin),
     K.COMMIT: _uncommented(_commit),
     K.ROLLBACK: _uncommented(_rollback),

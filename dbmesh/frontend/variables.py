@@ -52,13 +52,18 @@ _CLAUSES = frozenset(
 
 async def set_statement(session: Session, text: str) -> None:
     """Run a SET: all of its assignments, or none. As on a server, no value sees another assignment of the same SET."""
-    draft = session.settings
     items = parse_set(text)
-    for item in items:
-        draft = await _assign(session, draft, item)
-    await session.adopt(draft)
+    await session.adopt(await assigned(session, items))
     await _tell(session, items)
     session.answers.ok()
+
+
+async def assigned(session: Session, items: Iterable[Assignment]) -> Settings:
+    """The session's settings after these assignments, which it does not have yet. Raises what a server would."""
+    draft = session.settings
+    for item in items:
+        draft = await _assign(session, draft, item)
+    return draft
 
 
 def _check_names(names: Iterable[str], charset: str) -> None:
@@ -110,6 +115,14 @@ class Settings:
     def ansi_quotes(self) -> bool:
         """Whether double quotes stand around names."""
         return bool(self._modes & {"ANSI_QUOTES", "ANSI"})
+
+    def reads_unlike(self, other: Settings) -> bool:
+        """Whether SQL is read otherwise than by the other settings, or begins transactions otherwise."""
+        return (
+            self.ansi_quotes != other.ansi_quotes
+            or self.autocommit != other.autocommit
+            or (self.state.client, self.state.collation) != (other.state.client, other.state.collation)
+        )
 
     @property
     def pipes_as_concat(self) -> bool:

@@ -110,7 +110,7 @@ def _assignment(text: str, item: list[_Token], inherited: Scope) -> Assignment:
         if len(value) != 1:
             raise _syntax_error(text, item[0].start)
         return Assignment(Scope.CHARACTER_SET, "character set", _bare(value[0].text))
-    if first in ("PASSWORD", "ROLE", "RESOURCE", "DEFAULT", "STATEMENT"):
+    if first in ("PASSWORD", "ROLE", "RESOURCE", "DEFAULT"):
         raise NotSupported(f"SET {first} belongs to one server", "run it on the servers themselves")
     equals = next((i for i, t in enumerate(item) if t.text in ("=", ":=")), None)
     if equals is None or equals == 0 or equals == len(item) - 1:

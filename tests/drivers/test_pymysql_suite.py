@@ -17,13 +17,9 @@ from tests.drivers.programs import pymysql_suite
 from tests.drivers.world import World
 
 # test -> why it fails. Everything else must pass, and these must fail.
-_STATEMENT_TIME = "SET STATEMENT is refused, it belongs to one server"
 KNOWN = {
-    "CursorTest.test_execution_time_limit": _STATEMENT_TIME,
-    "TestSSCursor.test_execution_time_limit": _STATEMENT_TIME,
     "TestAuthentication.test_plugin": "reads mysql.user, which lists the servers' accounts, not the mesh's",
     "TestOldIssues.test_issue_6": "connects to the database mysql, which the mesh does not have",
-    "TestConnection.test_connection_gone_away": "the mesh's idle time-out is in its rules, not in wait_timeout",
     "TestEscape.test_escape_string": "sql_mode NO_BACKSLASH_ESCAPES is refused",
 }
 
