@@ -34,6 +34,7 @@ from dbmesh.protocol.response import Err, error_packet, parse_err
 from dbmesh.protocol.result_reader import ResultReader
 from dbmesh.protocol.resultset import ColumnDefinition, decode_text_row
 from dbmesh.protocol.tracker import ResponseTracker
+from dbmesh.sql.backslashes import without_escapes
 
 HIGH_WATER = 256 * 1024  # bytes of rows that wait in one stream before the server has to
 _QUIT = frame(bytes((Command.QUIT,)), 0)
@@ -347,8 +348,7 @@ class Connection(asyncio.Protocol):
         return ServerStatement(reader.statement, reader.parameters, reader.columns or [])
 
     async def _prepared(self, sql: str) -> PrepareReader:
-        text = sql.encode(python_codec(self.state.client), "surrogateescape")
-        packets = frame(_PREPARE + text, 0)
+        packets = frame(_PREPARE + self.spelled(sql), 0)
         reader = self._expect(PrepareReader(self.capabilities.deprecate_eof, answer_sequence(packets)))
         self._transport.write(packets)
         while not reader.set_ended:
@@ -363,15 +363,33 @@ class Connection(asyncio.Protocol):
             return
         try:
             for statement in state.changes_from(self.state):
-                await self.execute(statement.encode("utf-8", "surrogateescape"))
+                text = statement if self.state.escapes else without_escapes(statement)
+                await self._settled(text.encode("utf-8", "surrogateescape"))
         except BaseException:
             self.poisoned = True
             raise
         self.state = state
 
+    async def _settled(self, text: bytes) -> None:
+        """Run a SET whose text is spelled already."""
+        try:
+            stream = self._request(query_packet(text))
+            await stream.started()
+            await self._whole(stream)
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+
+    def spelled(self, sql: str | bytes) -> bytes:
+        """A text as the server's session is to read it: in its character set, by its sql_mode."""
+        if isinstance(sql, bytes) and self.state.escapes:
+            return sql
+        codec = python_codec(self.state.client)
+        text = sql.decode(codec, "surrogateescape") if isinstance(sql, bytes) else sql
+        return (text if self.state.escapes else without_escapes(text)).encode(codec, "surrogateescape")
+
     def _begin(self, sql: str | bytes) -> RowStream:
-        text = sql if isinstance(sql, bytes) else sql.encode(python_codec(self.state.client), "surrogateescape")
-        return self._request(query_packet(text))
+        return self._request(query_packet(self.spelled(sql)))
 
     def _request(self, packets: bytes) -> RowStream:
         """Send packets of which the last command has a result set for its answer. Raises BackendLost."""

@@ -28,6 +28,7 @@ class SessionState:
     along; ``results``: character_set_results, None for NULL (no conversion). ``variables``: (name, SQL literal) sorted
     by name, session variables in lower case without a prefix and user variables as ``@name``, quoted where SQL needs
     it. What is not mentioned has the server's default. ``reading``: the part that decides how a server reads SQL.
+    ``escapes``: whether a backslash in a string escapes, see `sql.backslashes`.
     ``wait_timeout``: seconds after which a server ends a connection that idles; None where its default holds.
 
     Equal states made by `interned` are the same object, so that the hot path compares with ``is``.
@@ -38,11 +39,14 @@ class SessionState:
     results: str | None = DEFAULT_CHARSET
     variables: tuple[tuple[str, str], ...] = ()
     reading: object = field(init=False, repr=False, compare=False)
+    escapes: bool = field(init=False, repr=False, compare=False)
     wait_timeout: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         variables = dict(self.variables)
-        object.__setattr__(self, "reading", (self.client, self.collation, variables.get("sql_mode")))
+        mode = variables.get("sql_mode", "")
+        object.__setattr__(self, "reading", (self.client, self.collation, mode))
+        object.__setattr__(self, "escapes", "NO_BACKSLASH_ESCAPES" not in mode.upper())
         seconds = variables.get("wait_timeout", "")
         object.__setattr__(self, "wait_timeout", max(1, int(seconds)) if seconds.isdigit() else None)
 

@@ -162,7 +162,7 @@ class Answers:
 
     async def _relayed(self, connection: Connection, request: Request) -> Outcome:
         assert isinstance(request, bytes)
-        packets = query_packet(request)
+        packets = query_packet(connection.spelled(request))
         if self._must_translate(connection, packets):
             return await self._translate(connection, request)
         return await self._pass_on(connection, packets)

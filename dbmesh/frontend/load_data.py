@@ -22,6 +22,7 @@ from dbmesh.plan.model import Bound, RouteUnit, Scope
 from dbmesh.protocol.constants import Capability
 from dbmesh.route.placement import RouteKind
 from dbmesh.sql.records import Record
+from dbmesh.sql.tokens import tokens
 from dbmesh.transaction.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Spool:
 
 async def load_data(session: Session, text: str) -> None:
     """Run a LOAD DATA LOCAL and tell the client what one server would have told."""
+    if not session.settings.escapes and not any(token.upper == "ESCAPED" for token in tokens(text)):
+        raise NotSupported("LOAD DATA without ESCAPED BY under NO_BACKSLASH_ESCAPES", "say FIELDS ESCAPED BY ''")
     generation = session.generation
     scope = Scope(session.logical_database, generation.rules, generation.catalog.under(session.state))
     plan = await plan_load(text, scope)

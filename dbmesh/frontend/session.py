@@ -74,6 +74,7 @@ from dbmesh.protocol.constants import Capability, Status
 from dbmesh.protocol.framing import query_packet
 from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
 from dbmesh.rules.model import BaseMode, Grant, LogicalDatabase, MeshRules, TransactionMode, User
+from dbmesh.sql.backslashes import with_escapes
 from dbmesh.sql.classify import StatementKind, classify
 from dbmesh.sql.fingerprint import Fingerprint, fingerprint
 from dbmesh.sql.split import statements_of
@@ -337,6 +338,7 @@ class Session:
             and settings.autocommit
             and not settings.next_transaction
             and not settings.ansi_quotes
+            and settings.escapes
             and self.pins.own is None
         )
         self._ready()
@@ -349,21 +351,31 @@ class Session:
             self.answers.error(error if lost is None else lost)
 
     async def _run(self, text: str) -> None:
+        escapes = self.settings.escapes
+        if not escapes:
+            text = with_escapes(text)
         parts = statements_of(text, self.multi_statements)
         if len(parts) == 1:
-            await self.run(self.read(parts[0]))
+            await self.run(self._read(parts[0]))
             return
         for number, part in enumerate(parts, 1):
             self.answers.begin_part(last=number == len(parts))
             self.text = part
+            if self.settings.escapes != escapes and "\\" in text:
+                raise NotSupported(
+                    "a backslash in a text whose first statements change what it means", "send them one by one"
+                )
             if not part.strip():
                 raise ParseError.near(";" + ";".join(parts[number:]))
-            await self.run(self.read(part))
+            await self.run(self._read(part))
             if not self.answers.succeeded:
                 return
 
     def read(self, text: str) -> str:
         """A client's statement as everything behind this reads it: by the servers' default sql_mode."""
+        return self._read(text if self.settings.escapes else with_escapes(text))
+
+    def _read(self, text: str) -> str:
         text = self.mesh.opened(text)
         return without_ansi_quotes(text) if self.settings.ansi_quotes else text
 
@@ -543,6 +555,7 @@ class Session:
     @property
     def status(self) -> int:
         status = Status.AUTOCOMMIT if self.settings.autocommit else 0
+        status |= 0 if self.settings.escapes else Status.NO_BACKSLASH_ESCAPES
         return status | Status.IN_TRANS if self.transaction is not None else status
 
     @property

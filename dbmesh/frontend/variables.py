@@ -39,7 +39,7 @@ _MUST_BE = {
     "completion_type": ("0", "no_chain", "default"),
     "sql_select_limit": ("default", "18446744073709551615"),
 }
-_MODES_REFUSED = ("NO_BACKSLASH_ESCAPES", "ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "HIGH_NOT_PRECEDENCE")
+_MODES_REFUSED = ("ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "HIGH_NOT_PRECEDENCE")
 _LITERAL = re.compile(
     r"""[+-]?[0-9]+(?:\.[0-9]*)?|'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|[A-Za-z_][\w$]*""", re.DOTALL
 )
@@ -116,10 +116,16 @@ class Settings:
         """Whether double quotes stand around names."""
         return bool(self._modes & {"ANSI_QUOTES", "ANSI"})
 
+    @property
+    def escapes(self) -> bool:
+        """Whether a backslash in a string escapes."""
+        return self.state.escapes
+
     def reads_unlike(self, other: Settings) -> bool:
         """Whether SQL is read otherwise than by the other settings, or begins transactions otherwise."""
         return (
             self.ansi_quotes != other.ansi_quotes
+            or self.escapes != other.escapes
             or self.autocommit != other.autocommit
             or (self.state.client, self.state.collation) != (other.state.client, other.state.collation)
         )

@@ -20,7 +20,6 @@ from tests.drivers.world import World
 KNOWN = {
     "TestAuthentication.test_plugin": "reads mysql.user, which lists the servers' accounts, not the mesh's",
     "TestOldIssues.test_issue_6": "connects to the database mysql, which the mesh does not have",
-    "TestEscape.test_escape_string": "sql_mode NO_BACKSLASH_ESCAPES is refused",
 }
 
 

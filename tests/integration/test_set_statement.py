@@ -17,7 +17,7 @@ STATEMENTS = [
     "SET STATEMENT div_precision_increment = 9 FOR SELECT 1/3",
     "SELECT 1/3",
     "SET div_precision_increment = 2",
-    "SET STATEMENT div_precision_increment = 1 + 5, sort_buffer_size = 65536 FOR SELECT 1/3, @@sort_buffer_size = 65536",
+    "SET STATEMENT div_precision_increment = 1 + 5, sort_buffer_size = 65536 FOR SELECT 1/3, @@sort_buffer_size",
     "SELECT 1/3, @@sort_buffer_size = 65536",
     "SET STATEMENT max_statement_time = 0.1 FOR SELECT SLEEP(5)",
     "/* a */ set /* b */ statement max_statement_time = 9 for SELECT /* c */ 'FOR', (SELECT 2)",
