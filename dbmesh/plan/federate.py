@@ -11,7 +11,7 @@ NATURAL, cannot be told to be missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,10 +28,11 @@ from dbmesh.schema import Column, Table
 from dbmesh.sql.blocks import Blocks
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.functions import BUILT_IN
-from dbmesh.sql.layout import closing
+from dbmesh.sql.layout import Span, closing
 from dbmesh.sql.predicate import Every, Predicate, SameValue, Some
 from dbmesh.sql.tokens import Token, TokenKind
 
+NODE = "DATA NODE"  # the number of the data node that is read, in the place of a session's value
 _MOST_KEYS = 8  # of one scratch table
 _WINDOW = frozenset(
     {"ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD", "FIRST_VALUE",
@@ -66,29 +67,40 @@ class Federated:
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         """The route units are those that gather the rows."""
+        federation, route_kind = self.gather(literals, call)
+        units = tuple(unit for shipment in federation.shipments for unit in shipment.units)
+        return Bound(self.kind, route_kind, units, federation=federation)
+
+    def gather(self, literals: Sequence[str], call: Call, *more: str) -> tuple[Federation, RouteKind]:
+        """``more``: further tables that the text speaks of behind the gathered ones."""
         needed = self.route.needed(literals)
         shipments, whole = [], True
         for index, scratch in enumerate(self.scratches):
-            nodes = _nodes(scratch.target, needed.get(index), self.data_source)
+            nodes = nodes_to_read(scratch.target, needed.get(index), self.data_source)
             whole = whole and len(nodes) == len(scratch.target.rule.nodes)
             units = tuple(self._unit(scratch, node, literals, call) for node in nodes)
             columns, write = tuple(c.column for c in scratch.columns), tuple(c.write for c in scratch.columns)
             shipments.append(Shipment(scratch.name, scratch.create, columns, write, units))
 
         def reading(names: Sequence[str], schema: str) -> str:
-            return self.whole.render(literals, names, call.session_value, schema=schema)
+            return self.whole.render(literals, [*names, *more], call.session_value, schema=schema)
 
         sql = reading([scratch.name for scratch in self.scratches], "")
         federation = Federation(self.data_source, tuple(shipments), sql, reading, self.most_rows, self.most_bytes)
-        units = tuple(unit for shipment in shipments for unit in shipment.units)
-        return Bound(self.kind, RouteKind.SCATTER if whole else RouteKind.MULTI, units, federation=federation)
+        return federation, RouteKind.SCATTER if whole else RouteKind.MULTI
 
     def _unit(self, scratch: Scratch, node: DataNode, literals: Sequence[str], call: Call) -> RouteUnit:
-        sql = scratch.read.render(literals, [node.table], call.session_value, f" LIMIT {self.most_rows + 1}")
+        number = scratch.target.rule.nodes.index(node)
+
+        def value(name: str) -> str:
+            return str(number) if name == NODE else call.session_value(name)
+
+        sql = scratch.read.render(literals, [node.table], value, f" LIMIT {self.most_rows + 1}")
         return RouteUnit(node.data_source, node.table, sql)
 
 
-def _nodes(target: Target, needed: frozenset[int] | None, preferred: str) -> tuple[DataNode, ...]:
+def nodes_to_read(target: Target, needed: frozenset[int] | None, preferred: str) -> tuple[DataNode, ...]:
+    """Where a reference's rows are read. ``needed``: of a sharded table; ``preferred``: a data source that has others."""
     nodes = target.rule.nodes
     if isinstance(target.rule, ShardedTable):
         assert needed is not None
@@ -99,7 +111,7 @@ def _nodes(target: Target, needed: frozenset[int] | None, preferred: str) -> tup
 async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, scope: Scope) -> Federated | None:
     """None offline, where nobody knows the columns. Raises NotSupported for what cannot be gathered exactly."""
     statement = blocks.statement
-    _check(statement.tokens)
+    check_gatherable(statement.tokens)
     tables: dict[int, Table] = {}
     for target in route.targets:
         table = await scope.columns(target.rule)
@@ -107,7 +119,7 @@ async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, 
             return None
         tables[target.reference.index] = table
     data_source = federating(route.targets[0].database)
-    scratches = tuple(_scratch(blocks, target, tables) for target in route.targets)
+    scratches = tuple(scratch_of(blocks, target, tables) for target in route.targets)
     return Federated(
         statement.kind, data_source, scratches, whole, route, scope.rules.gather_rows, scope.rules.gather_memory
     )
@@ -118,7 +130,8 @@ def federating(database: LogicalDatabase) -> str:
     return next(iter(database.data_sources))
 
 
-def _check(tokens: Sequence[Token]) -> None:
+def check_gatherable(tokens: Sequence[Token]) -> None:
+    """Refuse what says something else of gathered rows."""
     for at, (token, after) in enumerate(pairwise(tokens)):
         if token.is_name and after.text == "(" and token.upper not in _KNOWN and not _names_columns(tokens, at):
             raise NotSupported(
@@ -139,31 +152,36 @@ def _names_columns(tokens: Sequence[Token], at: int) -> bool:
     return after == ["AS", "("] or (at > 0 and tokens[at - 1].upper == "AS")
 
 
-def _scratch(blocks: Blocks, target: Target, tables: dict[int, Table]) -> Scratch:
+def scratch_of(blocks: Blocks, target: Target, tables: dict[int, Table], lock: str = "") -> Scratch:
+    """The scratch table of a reference that is only read. ``lock``: the locking clause that its rows are read with."""
     reference, table = target.reference, tables[target.reference.index]
     if blocks.blocks[reference.block].odd == "TABLE without SELECT" and not reference.has_alias:
         raise NotSupported("TABLE over several data nodes", "write SELECT * FROM it")
     name = f"dm_scratch_{reference.index}"
-    columns = _named_columns(blocks.statement.tokens, table)
+    columns = named_columns(blocks.statement.tokens, table)
     ways = tuple(travel(column) for column in columns)
-    parts = [way.declaration for way in ways] + _keys(blocks, target, table, columns)
+    parts = [way.declaration for way in ways] + scratch_keys(blocks, target, table, columns)
     create = f"CREATE TEMPORARY TABLE {quoted(name)} ({', '.join(parts)}) ENGINE=InnoDB"
-    return Scratch(name, create, ways, _read(blocks, target, tables, ways), target)
+    conditions = conditions_of(blocks, own_conditions(blocks, target.reference, tables))
+    items = ", ".join(way.read for way in ways)
+    read = Template((f"SELECT {items} FROM ", TableSlot(0, target.reference.alias), *conditions, LimitSlot(), lock))
+    return Scratch(name, create, ways, read, target)
 
 
-def _read(blocks: Blocks, target: Target, tables: dict[int, Table], ways: Sequence[Travel]) -> Template:
+def conditions_of(blocks: Blocks, spans: Iterable[Span]) -> list[Piece]:
+    """`` WHERE (…) AND (…)`` of these conjuncts of the text, nothing without any."""
     statement = blocks.statement
     edits = table_edits(blocks)
-    pieces: list[Piece] = [f"SELECT {', '.join(way.read for way in ways)} FROM ", TableSlot(0, target.reference.alias)]
-    for number, span in enumerate(own_conditions(blocks, target.reference, tables)):
+    pieces: list[Piece] = []
+    for number, span in enumerate(spans):
         start, end = statement.tokens[span.first].start, statement.tokens[span.last - 1].end
         own = [edit for edit in edits if start <= edit.start and edit.end <= end]
         condition = splice(statement.text, statement.literals, own, start, end)
         pieces += [" AND (" if number else " WHERE (", *condition.pieces, ")"]
-    return Template((*pieces, LimitSlot()))
+    return pieces
 
 
-def _named_columns(tokens: Sequence[Token], table: Table) -> list[Column]:
+def named_columns(tokens: Sequence[Token], table: Table) -> list[Column]:
     """The columns that the text may mean, one at least."""
     if _takes_all(tokens):
         return [c for c in table.columns if not c.invisible or _is_named(tokens, c)]
@@ -191,7 +209,7 @@ def _takes_all(tokens: Sequence[Token]) -> bool:
     return False
 
 
-def _keys(blocks: Blocks, target: Target, table: Table, columns: Sequence[Column]) -> list[str]:
+def scratch_keys(blocks: Blocks, target: Target, table: Table, columns: Sequence[Column]) -> list[str]:
     """Keys that joins can use. The primary key is one only where the shards together cannot hold it twice."""
     there = {column.name.lower() for column in columns}
     primary = tuple(name.lower() for name in table.primary_key)

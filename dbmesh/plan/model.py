@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol
 
@@ -15,8 +15,8 @@ from dbmesh.schema import Column, Table
 from dbmesh.sql.classify import StatementKind
 
 __all__ = [
-    "FOUND_ROWS", "LAST_INSERT_ID", "SYSTEM_DATABASES", "Bound", "Call", "Catalog", "Federation", "Plan", "RouteKind",
-    "RouteUnit", "Scope", "Shipment", "TableName", "Write", "copies",
+    "FOUND_ROWS", "LAST_INSERT_ID", "SYSTEM_DATABASES", "Bound", "Call", "Catalog", "Effect", "Effects", "Federation",
+    "Plan", "RouteKind", "RouteUnit", "Scope", "Shipment", "Staging", "TableName", "Write", "copies",
 ]  # fmt: skip
 
 FOUND_ROWS, LAST_INSERT_ID = "FOUND_ROWS()", "LAST_INSERT_ID()"
@@ -122,6 +122,52 @@ class Federation:
     most_bytes: int
 
 
+class Effects(NamedTuple):
+    """What a staged write does to one table. ``moves``: it takes rows from one data source to another.
+
+    ``last_insert_id``: what an INSERT's OK packet says, None to take the servers'; ``given_ids``: see `Bound`.
+    """
+
+    units: Sequence[RouteUnit]
+    moves: bool = False
+    last_insert_id: int | None = None
+    given_ids: bool = False
+
+
+class Effect(Protocol):
+    """One table's part of a staged write: from its scratch table to route units.
+
+    ``before``: statements on the scratch server before the client's text runs there; ``read``: afterwards, the SELECT
+    of what has become different.
+    """
+
+    @property
+    def before(self) -> tuple[str, ...]: ...
+
+    @property
+    def read(self) -> str: ...
+
+    def effects(self, rows: Iterable[Sequence[bytes | None]]) -> Effects:
+        """The writes that make the shards so. Raises NotSupported for what they could not do as one server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A write that no data node can do for itself: one server does it to scratch tables, then the shards do the same.
+
+    ``federation``: gathers the rows, which stay locked, and has the client's text for the scratch tables. ``names``:
+    scratch table → what the client calls it. ``ignore``: the client's IGNORE. ``most_held``: bytes of changes that may
+    wait in the mesh. ``counted``: 'scratch' when that server's counts are the answer's, 'shards' for an INSERT.
+    """
+
+    federation: Federation
+    effects: tuple[Effect, ...]
+    names: Mapping[str, str]
+    ignore: bool
+    most_held: int
+    counted: Literal["scratch", "shards"] = "scratch"
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A plan with one call's values. ``affected``: 'first' when every unit changes a copy of the same rows.
@@ -132,6 +178,7 @@ class Bound:
     ``unsure_ids``: only the server that has run it can tell. ``federation``: the units only gather rows; what it says
     answers. ``otherwise``: another way, for when the merge finds out from its first rows that it cannot be right.
     ``leaves``: see `Plan.leaves`; of several units that of ``leaving`` has what one server would leave.
+    ``staging``: the units only gather rows; what they are changed to is found out on one server.
     """
 
     kind: StatementKind
@@ -147,6 +194,7 @@ class Bound:
     federation: Federation | None = None
     otherwise: Callable[[], Bound] | None = None
     leaving: int = 0
+    staging: Staging | None = None
 
 
 class Call(Protocol):

@@ -28,14 +28,21 @@ _LOOSER = frozenset({"OR", "XOR", "||"})  # bind less than AND: the text is no c
 
 def own_conditions(blocks: Blocks, reference: TableReference, tables: Mapping[int, Table]) -> list[Span]:
     """The conjuncts that speak of ``reference`` alone. ``tables``: what every reference is."""
-    tokens = blocks.statement.tokens
-    layout = _layout_of(tokens, reference)
+    layout = _layout_of(blocks.statement.tokens, reference)
     if layout is None or "WHERE" not in layout.clauses:
         return []
     where = layout.clauses["WHERE"]
+    return conditions_among(blocks, reference, tables, Span(where.first + 1, where.last))
+
+
+def conditions_among(
+    blocks: Blocks, reference: TableReference, tables: Mapping[int, Table], condition: Span
+) -> list[Span]:
+    """The conjuncts of one condition, that of the reference's own block, that speak of ``reference`` alone."""
+    tokens = blocks.statement.tokens
     return [
         span
-        for span in _conjuncts(tokens, Span(where.first + 1, where.last))
+        for span in _conjuncts(tokens, condition)
         if _speaks_of(blocks, tokens[span.first : span.last], reference, tables)
         and (not reference.null_supplied or _rejects_null(tokens[span.first : span.last]))
     ]
