@@ -2,7 +2,8 @@
 
 * one route unit without a merge is *relayed*: its rows pass undecoded;
 * several that read become one stream by `merge`, or fill scratch tables of one server that answers (`federate`);
-* several that write are one local transaction, or a saga's statement (`transaction.base`), never less.
+* several that write are one local transaction, or a saga's statement (`transaction.base`), never less; what none of
+  them could do for itself is found out on one server before (`staged`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from dbmesh.engine.federate import run_federated
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lanes import MOST_WARNINGS, Lane
 from dbmesh.engine.leavings import read_back
-from dbmesh.engine.write import in_own_transaction, write
+from dbmesh.engine.staged import run_staged
+from dbmesh.engine.write import Displaced, in_own_transaction, write
 from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.model import Bound
@@ -38,11 +40,31 @@ async def run(bound: Bound, generation: Generation, caller: Caller, transaction:
             if bound.otherwise is None:
                 raise refused.refusal from None
             return await run(bound.otherwise(), generation, caller, transaction)
-    if len(bound.units) == 1 and bound.units[0].sentry is None and bound.units[0].file is None:
+    if (
+        bound.staging is None
+        and len(bound.units) == 1
+        and bound.units[0].sentry is None
+        and bound.units[0].file is None
+    ):
         return await _single(bound, generation, caller, transaction)
-    if transaction is not None:
-        return await write(bound, transaction, caller, guard=True)
-    return await in_own_transaction(generation, caller, lambda own: write(bound, own, caller, guard=False))
+    try:
+        if transaction is not None:
+            return await _written(bound, generation, caller, transaction, guard=True)
+        return await in_own_transaction(
+            generation, caller, lambda own: _written(bound, generation, caller, own, guard=False)
+        )
+    except Displaced as found:
+        if bound.otherwise is None:
+            raise found.refusal from None
+    return await run(bound.otherwise(), generation, caller, transaction)
+
+
+async def _written(
+    bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction, *, guard: bool
+) -> Outcome:
+    if bound.staging is not None:
+        return await run_staged(bound, generation, caller, transaction, guard=guard)
+    return await write(bound, transaction, caller, guard=guard)
 
 
 async def _single(

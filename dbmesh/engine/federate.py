@@ -7,7 +7,7 @@ What MySQL cannot read from temporary tables is answered from ordinary ones: see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.session_state import DEFAULT_STATE
@@ -21,10 +21,11 @@ from dbmesh.rewrite import quoted
 from dbmesh.transaction.local import INTERRUPTED, LocalTransaction
 from dbmesh.transaction.uninterrupted import uninterrupted
 
+Warned = Callable[[Connection], Awaitable[None]]
 BATCH = 1 << 19  # characters of one INSERT, unless a single row is longer
 _CANNOT_REOPEN = 1137
 # Zero dates, 0 in an AUTO_INCREMENT column and whatever else a shard holds are values, and times are UTC.
-_WRITING = DEFAULT_STATE.with_variables(
+WRITING = DEFAULT_STATE.with_variables(
     {"sql_mode": "'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'", "time_zone": "'+00:00'"}
 )
 
@@ -43,7 +44,7 @@ async def run_federated(
             readers = dict(zip(sources, held[:-1], strict=True))
             await _gather(federation, readers, scratch, caller)
         else:
-            await _gather_in(transaction, sources, federation, scratch, caller)
+            await gather_in(transaction, sources, federation, scratch, caller)
         outcome = await _answer(federation, scratch, caller, lasting)
         await scratch.execute(f"DROP TEMPORARY TABLE {', '.join(quoted(s.table) for s in federation.shipments)}")
         clean = True
@@ -57,17 +58,21 @@ async def run_federated(
             await uninterrupted(sweep_on(generation, federation.data_source, lasting.token))
 
 
-async def _gather_in(
+async def gather_in(
     transaction: LocalTransaction,
     sources: Sequence[str],
     federation: Federation,
     scratch: Connection,
     caller: Caller,
+    warned: Warned | None = None,
 ) -> None:
-    """The same through the transaction's branches, which must stay in step with one another."""
+    """The same through the transaction's branches, which must stay in step with one another.
+
+    ``warned``: what to do after a query that its server has warned of.
+    """
     await transaction.enlist(sources, caller.state)
     try:
-        await _gather(federation, transaction.branches, scratch, caller)
+        await _gather(federation, transaction.branches, scratch, caller, warned)
     except BackendLost as lost:
         if lost.data_source in sources:
             await transaction.abort(lost.message)
@@ -84,13 +89,17 @@ async def _gather_in(
 
 
 async def _gather(
-    federation: Federation, readers: Mapping[str, Connection], scratch: Connection, caller: Caller
+    federation: Federation,
+    readers: Mapping[str, Connection],
+    scratch: Connection,
+    caller: Caller,
+    warned: Warned | None = None,
 ) -> None:
     state = caller.state
-    await scratch.apply(_WRITING)
+    await scratch.apply(WRITING)
     for reader in readers.values():
         await reader.apply(state.with_charsets(state.client, state.collation, None))
-    load = _Load(federation, scratch, caller)
+    load = _Load(federation, scratch, caller, warned)
     for shipment in federation.shipments:
         await load.create(shipment)
         for unit in shipment.units:
@@ -101,7 +110,7 @@ async def _answer(federation: Federation, scratch: Connection, caller: Caller, l
     await scratch.apply(caller.state)
     if "MariaDB" in scratch.server_version or not await _opens_twice(federation, scratch, caller):
         return await caller.relay(scratch, caller.request(federation.sql), None)
-    await scratch.apply(_WRITING)
+    await scratch.apply(WRITING)
     await lasting.fill()
     await scratch.apply(caller.state)
     sql = federation.reading(lasting.names, lasting.schema)
@@ -124,7 +133,8 @@ async def _opens_twice(federation: Federation, scratch: Connection, caller: Call
 class _Load:
     """What has been brought so far, within the budget."""
 
-    def __init__(self, federation: Federation, scratch: Connection, caller: Caller) -> None:
+    def __init__(self, federation: Federation, scratch: Connection, caller: Caller, warned: Warned | None) -> None:
+        self._warned = warned
         self._federation = federation
         self._scratch = scratch
         self._caller = caller
@@ -150,6 +160,8 @@ class _Load:
         except BaseException:
             stream.close()
             raise
+        if stream.warnings and self._warned is not None:
+            await self._warned(reader)
 
     async def _insert(self, shipment: Shipment, batch: Sequence[bytes]) -> None:
         self._rows += len(batch)

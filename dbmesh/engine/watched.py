@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
-from dbmesh.engine.write import in_own_transaction, write
+from dbmesh.engine.staged import Staged, not_atomic, stage
+from dbmesh.engine.write import Displaced, in_own_transaction, write
 from dbmesh.errors import BackendError, BackendLost, Deadlock, MeshError
 from dbmesh.plan.model import Bound
 from dbmesh.transaction.failures import RowLocked
@@ -28,11 +29,19 @@ T = TypeVar("T")
 
 async def run_alone(bound: Bound, generation: Generation, caller: Caller, based: Based, watch: Watch) -> Outcome:
     """An autocommit statement: a local transaction of its own, on one shard or on several."""
-    return await in_own_transaction(generation, caller, lambda own: run_watched(bound, caller, own, based, watch, ""))
+    return await in_own_transaction(
+        generation, caller, lambda own: run_watched(bound, generation, caller, own, based, watch, "")
+    )
 
 
 async def run_watched(
-    bound: Bound, caller: Caller, transaction: LocalTransaction, based: Based, watch: Watch, original: str
+    bound: Bound,
+    generation: Generation,
+    caller: Caller,
+    transaction: LocalTransaction,
+    based: Based,
+    watch: Watch,
+    original: str,
 ) -> Outcome:
     """One statement in a transaction. ``original``: the client's text, kept for people.
 
@@ -42,19 +51,42 @@ async def run_watched(
 
     async def attempt(fresh: bool) -> Outcome:
         savepoints = list(transaction.savepoints)
-        found_rows = caller.capabilities.found_rows
-        writing = [unit for unit in bound.units if unit.sentry is None]
-        statement = await watch.statement(writing, based, caller.encoding, original, found_rows, not fresh)
-        guard = not fresh and (len(bound.units) > 1 or statement.images)
         try:
-            outcome = await write(bound, transaction, caller, guard=guard, watched=statement)
+            staged = await _staged(bound, generation, caller, transaction, watch)
+            now, who = (bound, caller) if staged is None else (staged.bound, staged.caller)
+            found_rows = caller.capabilities.found_rows
+            writing = [unit for unit in now.units if unit.sentry is None]
+            statement = await watch.statement(writing, based, who.encoding, original, found_rows, not fresh)
+        except MeshError as error:
+            if fresh:  # what it has locked is given up; otherwise nothing has been done
+                await uninterrupted(_undo(error, transaction, fresh, False, savepoints))
+            raise
+        guard = not fresh and (len(now.units) > 1 or statement.images)
+        try:
+            outcome = await write(now, transaction, who, guard=guard, watched=statement)
         except MeshError as error:
             await uninterrupted(_undo(error, transaction, fresh, guard, savepoints))
-            raise
+            raise (error if staged is None else staged.failed(error)) from error
         watch.accept(statement)
-        return outcome
+        return outcome if staged is None else staged.told(outcome)
 
-    return await _insist(transaction, watch, attempt)
+    try:
+        return await _insist(transaction, watch, attempt)
+    except Displaced as found:
+        if bound.otherwise is None:
+            raise found.refusal from None
+    return await run_watched(bound.otherwise(), generation, caller, transaction, based, watch, original)
+
+
+async def _staged(
+    bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction, watch: Watch
+) -> Staged | None:
+    if bound.staging is None:
+        return None
+    staged = await stage(bound, generation, caller, transaction)
+    if staged.moves and not watch.records:
+        raise not_atomic()
+    return staged
 
 
 async def lock_rows(bound: Bound, caller: Caller, transaction: LocalTransaction, based: Based, watch: Watch) -> None:

@@ -26,6 +26,14 @@ _NO_ROWS = b"Rows matched: 0  Changed: 0  Warnings: 0"
 _SAVEPOINT = "`dbmesh statement`"
 
 
+class Displaced(MeshError):
+    """A row was found where there should be none; the statement has been undone."""
+
+    def __init__(self, refusal: NotSupported) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
 async def in_own_transaction(
     generation: Generation, caller: Caller, run: Callable[[LocalTransaction], Awaitable[Outcome]]
 ) -> Outcome:
@@ -108,7 +116,7 @@ def _in_order(returned: Sequence[Sequence[bytes]], places: Sequence[int]) -> Seq
 
 async def _stand_sentry(unit: RouteUnit, refusal: NotSupported, connection: Connection, caller: Caller) -> None:
     if (await connection.execute(caller.request(unit.sql))).rows:
-        raise refusal
+        raise Displaced(refusal)
 
 
 async def _run(unit: RouteUnit, connection: Connection, caller: Caller, bound: Bound) -> Answer:
@@ -129,7 +137,7 @@ async def _run(unit: RouteUnit, connection: Connection, caller: Caller, bound: B
 
 def _take(answer: Answer, unit: RouteUnit, number: int, bound: Bound, outcome: Outcome) -> None:
     result = answer.result
-    if bound.affected == "sum" or number == 0:
+    if bound.affected == "sum" or unit.data_source == bound.units[0].data_source:
         alone = len(bound.units) == 1
         _add(outcome, result, result.info or (b"" if alone else _single_row_info(unit, result)))
         outcome.warning_rows.extend(answer.warning_rows)

@@ -148,7 +148,7 @@ async def collected(session: Session, text: str, state: SessionState) -> tuple[R
 
 
 async def _execute(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
-    if bound.merge is not None or bound.federation is not None or len(bound.units) != 1:
+    if bound.merge is not None or bound.federation is not None or bound.staging is not None or len(bound.units) != 1:
         _check_several(session, plan, bound)
     outcome = await _pinned(session, plan, bound, caller)
     if session.transaction is not None:
@@ -209,7 +209,8 @@ async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller
         finally:
             if transaction.ended:
                 session.transaction = None
-    if session.transaction_mode != "local" and plan.writes and len(bound.units) > 1:
+    several = len(bound.units) > 1 or bound.staging is not None
+    if session.transaction_mode != "local" and plan.writes and several:
         return await _alone(session, plan, bound, caller)
     if plan.based and plan.writes and session.mesh.proxy.rules.log is not None:
         watch = Watch(session.mesh.proxy, session.generation.catalog)

@@ -154,8 +154,15 @@ class ClientTransaction:
                 self._deferred.outside(bound.units, undeclared(plan.tables[-1].name if plan.tables else ""))
             if not plan.based or self.watch is None:
                 return await engine.run(bound, self.generation, caller, self.local)
-            return await run_watched(bound, caller, self.local, plan.based, self.watch, self.session.text)
+            return await run_watched(
+                bound, self.generation, caller, self.local, plan.based, self.watch, self.session.text
+            )
         assert self.saga is not None
+        if bound.staging is not None:
+            raise NotSupported(
+                "eager mode commits each statement by data node, so rows would not stay locked until they are changed",
+                "use SET dbmesh_base_mode='deferred'",
+            )
         _check_declared(plan, bound, self.generation.rules)
         result = await self.saga.execute(
             [unit.rewritten(caller.written) for unit in bound.units],

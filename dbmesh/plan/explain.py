@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dbmesh.merge.spec import Aggregate, Finish, MergeSpec, Pass, SortKey
-from dbmesh.plan.model import Bound, Federation, Plan, RouteUnit
+from dbmesh.plan.model import Bound, Federation, Plan, RouteUnit, Staging
 
 
 def explain(bound: Bound, plan: Plan, compensation: Callable[[RouteUnit], str] | None = None) -> str:
@@ -21,6 +21,8 @@ def explain(bound: Bound, plan: Plan, compensation: Callable[[RouteUnit], str] |
             lines += [f"    {line}" for line in compensation(unit).splitlines()]
     if bound.federation is not None:
         lines += _federation(bound.federation)
+    if bound.staging is not None:
+        lines += _staging(bound.staging)
     if bound.merge is not None:
         lines.append("merge:")
         lines += [f"  {stage}" for stage in _stages(bound.merge)]
@@ -36,12 +38,18 @@ def _route(bound: Bound) -> str:
     return f"{bound.route_kind.value}, {nodes}" + (f" on {sources} data sources" if sources > 1 else "")
 
 
-def _federation(federation: Federation) -> Iterable[str]:
-    yield f"federate on {federation.data_source}:"
+def _federation(federation: Federation, what: str = "federate") -> Iterable[str]:
+    yield f"{what} on {federation.data_source}:"
     for shipment in federation.shipments:
         yield f"  {shipment.create}"
         yield f"    filled by {len(shipment.units)} of the route units"
     yield f"  {federation.sql}"
+
+
+def _staging(staging: Staging) -> Iterable[str]:
+    yield from _federation(staging.federation, "first done")
+    for effect in staging.effects:
+        yield f"  then by key, on the data nodes of '{effect.name}': {effect.what}"
 
 
 def _stages(spec: MergeSpec) -> Iterable[str]:

@@ -18,7 +18,7 @@ from itertools import pairwise
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Bound, Call, Federation, RouteUnit, Scope, Shipment
 from dbmesh.plan.references import table_edits
-from dbmesh.plan.restrict import own_conditions
+from dbmesh.plan.restrict import conditions_among, own_conditions
 from dbmesh.plan.travel import Travel, may_be_key, travel
 from dbmesh.rewrite import LimitSlot, Piece, TableSlot, Template, quoted, splice
 from dbmesh.route.placement import RouteKind
@@ -100,7 +100,7 @@ class Federated:
 
 
 def nodes_to_read(target: Target, needed: frozenset[int] | None, preferred: str) -> tuple[DataNode, ...]:
-    """Where a reference's rows are read. ``needed``: of a sharded table; ``preferred``: a data source that has others."""
+    """Where a reference's rows are read. ``needed``: of a sharded table; ``preferred``: of copies this one's."""
     nodes = target.rule.nodes
     if isinstance(target.rule, ShardedTable):
         assert needed is not None
@@ -152,8 +152,13 @@ def _names_columns(tokens: Sequence[Token], at: int) -> bool:
     return after == ["AS", "("] or (at > 0 and tokens[at - 1].upper == "AS")
 
 
-def scratch_of(blocks: Blocks, target: Target, tables: dict[int, Table], lock: str = "") -> Scratch:
-    """The scratch table of a reference that is only read. ``lock``: the locking clause that its rows are read with."""
+def scratch_of(
+    blocks: Blocks, target: Target, tables: dict[int, Table], lock: str = "", where: Span | None = None
+) -> Scratch:
+    """The scratch table of a reference that is only read.
+
+    ``lock``: the locking clause that its rows are read with. ``where``: the condition of an UPDATE or DELETE of it.
+    """
     reference, table = target.reference, tables[target.reference.index]
     if blocks.blocks[reference.block].odd == "TABLE without SELECT" and not reference.has_alias:
         raise NotSupported("TABLE over several data nodes", "write SELECT * FROM it")
@@ -162,7 +167,10 @@ def scratch_of(blocks: Blocks, target: Target, tables: dict[int, Table], lock: s
     ways = tuple(travel(column) for column in columns)
     parts = [way.declaration for way in ways] + scratch_keys(blocks, target, table, columns)
     create = f"CREATE TEMPORARY TABLE {quoted(name)} ({', '.join(parts)}) ENGINE=InnoDB"
-    conditions = conditions_of(blocks, own_conditions(blocks, target.reference, tables))
+    own = own_conditions(blocks, reference, tables)
+    if where is not None and reference.block == 0:
+        own = conditions_among(blocks, reference, tables, where)
+    conditions = conditions_of(blocks, own)
     items = ", ".join(way.read for way in ways)
     read = Template((f"SELECT {items} FROM ", TableSlot(0, target.reference.alias), *conditions, LimitSlot(), lock))
     return Scratch(name, create, ways, read, target)

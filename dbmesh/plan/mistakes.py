@@ -1,4 +1,4 @@
-"""Mistakes in a SELECT that no data node would see whole: a server reads it before the mesh parts or refuses it."""
+"""Mistakes in a statement that no data node would see whole: a server reads it before the mesh parts or refuses it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _MISTAKES = frozenset({
     1060,  # a derived table with two columns of one name
     1064, 1149,  # syntax
     1066,  # not unique table or alias
+    1093,  # a table that is changed is read, too (MySQL)
+    1110,  # a column is assigned twice
     1111,  # invalid use of a group function
     1176,  # an index of a hint does not exist
     1221,  # clauses that do not go together

@@ -142,10 +142,22 @@ class Effect(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The logical table."""
+
+    @property
+    def what(self) -> str:
+        """What the shards will do, for people."""
+
+    @property
     def before(self) -> tuple[str, ...]: ...
 
     @property
     def read(self) -> str: ...
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """What ``before`` creates."""
 
     def effects(self, rows: Iterable[Sequence[bytes | None]]) -> Effects:
         """The writes that make the shards so. Raises NotSupported for what they could not do as one server."""
@@ -156,16 +168,19 @@ class Staging:
     """A write that no data node can do for itself: one server does it to scratch tables, then the shards do the same.
 
     ``federation``: gathers the rows, which stay locked, and has the client's text for the scratch tables. ``names``:
-    scratch table → what the client calls it. ``ignore``: the client's IGNORE. ``most_held``: bytes of changes that may
-    wait in the mesh. ``counted``: 'scratch' when that server's counts are the answer's, 'shards' for an INSERT.
+    scratch table → what the client calls it. ``ignore``: the client's IGNORE. ``strict``: what a condition cannot
+    compare is an error. ``most_held``: bytes of changes that may wait in the mesh. ``counted``: 'scratch' when that
+    server's counts are the answer's, 'shards' for an INSERT. ``as_client``: parts of it are the client's text.
     """
 
     federation: Federation
     effects: tuple[Effect, ...]
     names: Mapping[str, str]
     ignore: bool
+    strict: bool
     most_held: int
     counted: Literal["scratch", "shards"] = "scratch"
+    as_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)

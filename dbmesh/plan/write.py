@@ -10,11 +10,13 @@ from sqlglot import exp
 from dbmesh.errors import NotSupported
 from dbmesh.plan.clock import clock_edits
 from dbmesh.plan.insert_text import statement_tokens
+from dbmesh.plan.mistakes import check_whole
 from dbmesh.plan.model import Plan, Scope
 from dbmesh.plan.read import notes
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.session_functions import check_functions, user_variables
-from dbmesh.plan.write_plan import CopiesWrite, Move, ShardWrite, WriteParts, copies_of
+from dbmesh.plan.staged import StagedWrite, WriteText, plan_staged
+from dbmesh.plan.write_plan import CopiesWrite, Move, ShardWrite, StagedPlan, WriteParts, copies_of
 from dbmesh.plan.write_text import (
     answered_edits,
     check_known_functions,
@@ -24,7 +26,8 @@ from dbmesh.plan.write_text import (
     qualified_edits,
 )
 from dbmesh.rewrite import Edit, TableSlot, Template, splice
-from dbmesh.route.router import Target, route_template
+from dbmesh.route.placement import everywhere
+from dbmesh.route.router import RouteTemplate, Target, route_template
 from dbmesh.rules.model import BroadcastTable, ShardedTable
 from dbmesh.sql.blocks import Blocks, Place, find_blocks
 from dbmesh.sql.fingerprint import literal_spans
@@ -35,7 +38,7 @@ from dbmesh.sql.tokens import Token
 
 _MODIFIERS = frozenset({"LOW_PRIORITY", "QUICK", "IGNORE"})
 _CLAUSES = ("WHERE", "ORDER", "LIMIT", "RETURNING")
-_Made = TypeVar("_Made", CopiesWrite, ShardWrite)
+_Made = TypeVar("_Made", CopiesWrite, ShardWrite, StagedPlan)
 
 
 async def plan_write(text: str, scope: Scope) -> Plan:
@@ -93,10 +96,40 @@ class _Planner:
         written = await self._written()
         rules = [self.targets[index].rule for index in written]
         if any(isinstance(rule, BroadcastTable) for rule in rules):
-            return await self._copies(written)
-        return self._on_shards(written)
+            try:
+                return await self._copies(written)
+            except NotSupported as refusal:
+                return await self._staged_copies(written, refusal)
+        plan = self._on_shards(written)
+        if plan.refusal is not None or plan.moves or plan.route.apart or not everywhere(plan.route):
+            try:
+                plan.staged = await self._staged(written, plan.route)
+            except NotSupported as refusal:
+                plan.unstaged = refusal
+            await check_whole(plan, self.blocks.statement, self.scope)
+        return plan
 
-    def _on_shards(self, written: Sequence[int]) -> Plan:
+    async def _staged(self, written: Sequence[int], route: RouteTemplate) -> StagedWrite | None:
+        assigned: dict[int, set[str]] = {}
+        for column, _ in self.assignments:
+            for index in [written[0]] if self.plain else await self._owners(column):
+                assigned.setdefault(index, set()).add(column.name.lower())
+        text = WriteText(
+            self.blocks, route, self._template(self._edits()), tuple(written),
+            {index: frozenset(names) for index, names in assigned.items()}, self._clauses(), self.plain,
+            isinstance(self.tree, exp.Delete), self.ignore,
+        )  # fmt: skip
+        return await plan_staged(text, self.scope)
+
+    async def _staged_copies(self, written: Sequence[int], refusal: NotSupported) -> Plan:
+        """A broadcast table in a way that leaves its copies alike: by key, with the same values for all of them."""
+        route = route_template(self.blocks, self.targets)
+        staged = await self._staged(written, route)
+        if staged is None:
+            raise refusal
+        return self._about(StagedPlan(kind=self.blocks.statement.kind, route=route, staged=staged))
+
+    def _on_shards(self, written: Sequence[int]) -> ShardWrite:
         """One data node when that is all it needs; several when each can do its part for itself."""
         edits = self._edits()
         refusal = self._refusal(written)
@@ -115,12 +148,8 @@ class _Planner:
 
     def _refusal(self, written: Sequence[int]) -> NotSupported | None:
         """Why it may run on one data node only; None when several can do it."""
-        if not any(isinstance(self.targets[index].rule, ShardedTable) for index in written):
+        if not all(isinstance(self.targets[index].rule, ShardedTable) for index in written):
             return NotSupported("a single table is changed with rows of several data nodes")
-        if not self.plain:
-            return NotSupported(
-                "an UPDATE or DELETE of several tables on several data nodes", "write to one sharding key"
-            )
         if "LIMIT" in self._clauses():
             return NotSupported(
                 "LIMIT over several data nodes", "restrict it to one sharding key, or to the rows' keys"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 from dbmesh.errors import NoDataNode, NotSupported
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Write
-from dbmesh.plan.select import SelectPlan
+from dbmesh.plan.select import SelectPlan, sample_of
+from dbmesh.plan.staged import StagedWrite
 from dbmesh.rewrite import Template
 from dbmesh.route.conditions import AllOf, KeyOneOf
 from dbmesh.route.keys import UNKNOWN, Verdict, stored_value
 from dbmesh.route.placement import Place, place
-from dbmesh.route.router import Target
+from dbmesh.route.router import RouteTemplate, Target
 from dbmesh.rules.keys import Equal, KeyValue
 from dbmesh.rules.model import DataNode, ShardedTable
 from dbmesh.schema import Column
@@ -69,13 +71,16 @@ class WriteParts:
 class ShardWrite(SelectPlan):
     """``whole`` and ``several_parts``: with one instant for all servers; ``single`` leaves the clock to its server.
 
-    ``refusal``: why it may run on one data node only.
+    ``refusal``: why it may run on one data node only. ``staged``: how it is done then, see `plan.staged`;
+    ``unstaged``: why not.
     """
 
     parts: WriteParts | None
     several_parts: WriteParts | None
     whole: Template
     moves: tuple[Move, ...]
+    staged: StagedWrite | None = None
+    unstaged: NotSupported | None = None
 
     def __post_init__(self) -> None:
         SelectPlan.__post_init__(self)
@@ -83,6 +88,15 @@ class ShardWrite(SelectPlan):
             self.shortcut = None
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        try:
+            return self._by_each(literals, call)
+        except NotSupported as refusal:
+            if self.staged is None:
+                raise self.unstaged or refusal from None
+            return self.staged.bind(literals, call)
+
+    def _by_each(self, literals: Sequence[str], call: Call) -> Bound:
+        """Each data node does its part for itself. Raises NotSupported where it cannot."""
         placement = place(self.route, literals)
         moved = next((move for move in self.moves if not self._stays(move, literals)), None)
         if moved is not None:
@@ -126,7 +140,8 @@ class ShardWrite(SelectPlan):
                         at.data_source, at.tables[moved.reference], parts.sentry(at, literals, call), sentry=refusal
                     )
                 )
-        return Bound(self.kind, RouteKind.MULTI, tuple(units))
+        otherwise = partial(self.staged.bind, literals, call) if self.staged is not None else None
+        return Bound(self.kind, RouteKind.MULTI, tuple(units), otherwise=otherwise)
 
     def _home(self, moved: Move, literals: Sequence[str]) -> DataNode | None:
         """The data node of the key that all the rows are assigned; None when it cannot be told."""
@@ -162,6 +177,20 @@ class CopiesWrite(Plan):
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         units = tuple(_unit(at, self.template, self.parts, literals, call) for at in self.places)
         return Bound(self.kind, RouteKind.BROADCAST, units, affected="first")
+
+
+@dataclass(kw_only=True)
+class StagedPlan(Plan):
+    """A write that is never the data nodes' own."""
+
+    route: RouteTemplate
+    staged: StagedWrite
+
+    def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
+        return sample_of(self.route, self.staged.gathered.whole, literals, call)
+
+    def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        return self.staged.bind(literals, call)
 
 
 def copies_of(targets: Sequence[Target], written: Target) -> tuple[Place, ...]:

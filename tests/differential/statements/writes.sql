@@ -128,7 +128,7 @@ UPDATE diff.item SET diff.item.name = 'qualified' WHERE diff.item.id = 10;
 UPDATE item SET grp = 7, name = grp WHERE id = 11;
 UPDATE item SET id = id WHERE id = 12;
 UPDATE item SET id = 12 WHERE id = 12;
--- refused: an UPDATE of the sharding key column 'id': its rows may belong to another data node
+-- refused: an UPDATE that moves rows to other data sources
 UPDATE item SET id = 70000 WHERE id = 12;
 UPDATE item SET grp = 'no number' WHERE id = 13;
 UPDATE item SET grp = 'no number' WHERE id BETWEEN 13 AND 30;
@@ -138,10 +138,20 @@ UPDATE IGNORE item SET grp = 'no number' WHERE id = 14;
 UPDATE LOW_PRIORITY item SET grp = 3 WHERE id = 14;
 UPDATE item SET grp = 55 WHERE id = 15 LIMIT 1;
 UPDATE item SET grp = 55 WHERE id = 15 ORDER BY name LIMIT 1;
--- refused: LIMIT over several data nodes
 UPDATE item SET grp = 55 ORDER BY id LIMIT 3;
--- refused: LIMIT over several data nodes
 UPDATE item SET grp = 56 WHERE grp = 55 LIMIT 1000;
+UPDATE item SET grp = 56, note = CONCAT('x', name) WHERE grp < 4 ORDER BY name DESC, id LIMIT 20;
+UPDATE item SET price = (SELECT MAX(qty) FROM part WHERE part.item_id > item.id) WHERE grp = 5;
+UPDATE item i JOIN part p ON p.qty = i.grp SET i.note = p.label, p.qty = p.qty + 10 WHERE p.part_id < 20;
+UPDATE item i JOIN part p ON p.item_id = i.id SET i.note = p.label, p.qty = p.qty + 10;
+UPDATE region SET name = (SELECT MAX(label) FROM part) WHERE id = 1;
+UPDATE memo, item SET memo.body = item.note WHERE item.id = 20 + memo.id;
+UPDATE item SET grp = 'abc' ORDER BY id LIMIT 5;
+UPDATE item SET grp = 1 WHERE nothing = 1 ORDER BY id LIMIT 5;
+UPDATE item SET price = 99999999999 ORDER BY id LIMIT 5;
+UPDATE person SET age = age + 1 WHERE age > (SELECT AVG(age) FROM person);
+UPDATE pair SET v = 7 ORDER BY b, a DESC LIMIT 4;
+UPDATE item SET stamp = '2020-05-05 01:02:03', ratio = ratio / 3, weight = weight / 3, dur = '-10:11:12', raw = x'00ff', flags = 'a,c', kind = 'large', seen = seen + INTERVAL 1 MICROSECOND, big = 18446744073709551615 ORDER BY name, id LIMIT 30;
 UPDATE item SET seen = '2024-01-01' WHERE id = '16';
 UPDATE item SET grp = 5 WHERE id = '17abc';
 UPDATE item SET grp = (SELECT MAX(id) FROM region) WHERE id = 18;
@@ -157,7 +167,6 @@ UPDATE part SET item_id = 14, qty = 2 WHERE part_id = 90001;
 UPDATE part SET item_id = 22, qty = qty + 1 WHERE part_id IN (90001, 90002);
 UPDATE part SET item_id = 14 WHERE part_id = 987654;
 UPDATE part SET item_id = 14 WHERE part_id = 987654 AND item_id = 15;
--- refused: an UPDATE of the sharding key column 'item_id': its rows may belong to another data node
 UPDATE part SET item_id = 15, qty = 7 WHERE part_id IN (90001, 90003);
 UPDATE item SET id = 2000 WHERE id = 9992;
 UPDATE loose SET v = v + 1 WHERE n IS NULL;
@@ -191,10 +200,14 @@ DELETE QUICK FROM item WHERE id = 12;
 DELETE IGNORE FROM item WHERE id = 13;
 DELETE FROM item WHERE id = 14 LIMIT 1;
 DELETE FROM item WHERE id = 15 ORDER BY name LIMIT 1;
--- refused: LIMIT over several data nodes
 DELETE FROM item ORDER BY id LIMIT 2;
--- refused: LIMIT over several data nodes
 DELETE FROM item WHERE grp = 1 LIMIT 1000;
+DELETE FROM item WHERE grp IN (SELECT qty FROM part WHERE label = 'ab') ORDER BY price, id LIMIT 2;
+DELETE i, p FROM item i JOIN part p ON p.item_id = i.id WHERE i.grp = 6;
+DELETE p FROM item i JOIN part p ON p.qty = i.grp WHERE i.id < 20;
+DELETE FROM person ORDER BY name LIMIT 3;
+DELETE FROM visit ORDER BY at DESC LIMIT 3;
+DELETE FROM money ORDER BY amount, id LIMIT 3;
 DELETE FROM diff.item WHERE id = 16;
 DELETE FROM item WHERE nothing = 1;
 DELETE FROM item WHERE grp IN (SELECT id FROM region WHERE name = 'west');
@@ -227,7 +240,6 @@ INSERT INTO region (id, name) VALUES (10, 'new'), (11, 'newer');
 INSERT INTO region (id, name) VALUES (1, 'duplicate');
 UPDATE region SET name = 'n' WHERE id = 10;
 UPDATE region SET name = CONCAT(name, '!');
--- refused: LIMIT in a write to a broadcast table: its copies would differ
 DELETE FROM region WHERE id > 3 ORDER BY id LIMIT 1;
 REPLACE INTO region (id, name) VALUES (1, 'replaced');
 INSERT INTO region (id, name) VALUES (2, 'x') ON DUPLICATE KEY UPDATE name = 'y';

@@ -94,9 +94,10 @@ COLUMNS = {
         text("code", 2),
         Column("changed", "timestamp", nullable=False, default="current_timestamp()", scale=0, on_update=True),
     ),
-    "setting": (text("k", 20), Column("v", "int")),
+    "setting": (text("k", 20, nullable=False), Column("v", "int")),
     "plain": (Column("id", "int", nullable=False, auto_increment=True), Column("v", "int")),
 }
+PRIMARY_KEYS = {"t_order": ("order_id",), "t_item": ("id",), "country": ("id",), "setting": ("k",)}
 
 
 def load_rules() -> MeshRules:
@@ -115,7 +116,7 @@ class KnownTables:
     async def table(self, data_source: str, actual_table: str) -> Table | None:
         for name, columns in COLUMNS.items():
             if actual_table.rstrip("_0123456789") == name:
-                return Table(actual_table, columns)
+                return Table(actual_table, columns, PRIMARY_KEYS.get(name, ()))
         raise UnknownTable("shop", actual_table)
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:

@@ -47,12 +47,13 @@ TABLES = {
     ),
     "customer": (Column("email", "varchar", length=60, **GENERAL_CI), Column("name", "varchar", length=40, **BINARY)),
     "reading": (Column("n", "int"), Column("value", "double")),
-    "pair": (Column("a", "int"), Column("b", "int"), Column("c", "int")),
+    "pair": (Column("a", "int", nullable=False), Column("b", "int", nullable=False), Column("c", "int")),
     "region": (Column("id", "int", nullable=False), Column("name", "varchar", length=20, **BINARY)),
     "audit": (Column("id", "bigint"), Column("user_id", "bigint"), Column("text", "varchar", length=20, **BINARY)),
     "setting": (Column("k", "varchar", length=20, **BINARY), Column("v", "int")),
     "old": (Column("id", "int"),),
 }
+PRIMARY_KEYS = {"pair": ("a", "b")}
 TEXT_FUNCTIONS = ("CONCAT", "UPPER", "LOWER")
 
 
@@ -63,7 +64,8 @@ class Servers:
         name = actual_table.rstrip("_0123456789")
         if name not in TABLES:
             raise UnknownTable("?", actual_table)
-        return Table(actual_table, tuple(replace(c, column_type=c.type) for c in TABLES[name]))
+        columns = tuple(replace(c, column_type=c.type) for c in TABLES[name])
+        return Table(actual_table, columns, PRIMARY_KEYS.get(name, ()))
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:
         found = tokens(sql)

@@ -141,29 +141,44 @@ def test_rows_found_by_another_key_may_only_move_within_their_node() -> None:
 @pytest.mark.parametrize(
     ("sql", "why"),
     [
-        ("UPDATE t_order SET t_order.USER_ID=user_id+1 WHERE user_id=3", "an UPDATE of the sharding key"),
-        ("UPDATE t_order SET user_id=note=3 WHERE user_id=3", "an UPDATE of the sharding key"),
-        (
-            "UPDATE t_order o JOIN t_item i ON o.user_id=i.user_id SET user_id=4 WHERE o.user_id=3",
-            "an UPDATE of the sharding",
-        ),
-        ("UPDATE t_order SET note='x' LIMIT 3", "LIMIT over several data nodes"),
         ("UPDATE t_order SET note=f(note)", "stored function"),
         ("UPDATE t_order SET order_id=LAST_INSERT_ID(5)", "LAST_INSERT_ID"),
         ("DELETE FROM t_order RETURNING note", "RETURNING"),
-        ("DELETE o FROM t_order o JOIN t_item i ON o.user_id=i.user_id", "several tables on several data nodes"),
-        ("UPDATE setting s JOIN t_order o ON o.note=s.k SET s.v=1", "is not|single table|not all of its tables"),
-        ("DELETE FROM t_order WHERE note IN (SELECT note FROM t_item)", "several data nodes"),
         ("DELETE FROM t_order WHERE user_id=3 AND note IN (SELECT note FROM t_order)", "give it an alias"),
-        ("UPDATE country SET code='x' WHERE id=3", "column 'changed' of a broadcast table"),
-        ("UPDATE country SET code=uuid(), changed=now()", "its copies would differ"),
-        ("DELETE FROM country LIMIT 1", "its copies would differ"),
-        ("UPDATE country c JOIN setting s ON s.k=c.code SET c.id=1, c.changed=now()", "not broadcast"),
         ("DELETE HISTORY FROM t_order", "DELETE of 'HISTORY'"),
         ("UPDATE mysql.user SET a=1", "servers' own tables"),
         ("DELETE FROM t_order WHERE user_id=3; DELETE FROM t_item", "several statements"),
+        ("UPDATE t_pair SET c=1 LIMIT 3", "table 't_pair' has no primary key"),
+        ("UPDATE IGNORE t_order SET user_id=user_id+1", "UPDATE IGNORE of a key"),
+        ("UPDATE t_order a JOIN t_order b ON a.note=b.note SET a.made=1, b.made=2", "written under two names"),
     ],
 )
 def test_what_cannot_be_right_is_refused(sql: str, why: str) -> None:
     with pytest.raises(NotSupported, match=why):
         bind(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("UPDATE t_order SET t_order.USER_ID=user_id+1 WHERE user_id=3", "an UPDATE of the sharding key"),
+        ("UPDATE t_order SET user_id=note=3 WHERE user_id=3", "an UPDATE of the sharding key"),
+        ("UPDATE t_order SET note='x' LIMIT 3", "LIMIT over several data nodes"),
+        ("UPDATE setting s JOIN t_order o ON o.note=s.k SET s.v=1", "is not|single table|not all of its tables"),
+        ("DELETE FROM t_order WHERE note IN (SELECT note FROM t_item)", "several data nodes"),
+        ("UPDATE country SET code=uuid(), changed=now()", "its copies would differ"),
+        ("DELETE FROM country LIMIT 1", "its copies would differ"),
+        ("UPDATE country c JOIN setting s ON s.k=c.code SET c.id=1, c.changed=now()", "not broadcast"),
+    ],
+)
+def test_without_a_server_to_ask_nothing_is_staged(sql: str, why: str) -> None:
+    with pytest.raises(NotSupported, match=why):
+        bind(sql, offline=True)
+    bound = bind(sql)
+    assert bound.staging or bound.otherwise
+
+
+def test_binding_tables_are_changed_together_by_each_of_their_nodes() -> None:
+    units = bind("DELETE o FROM t_order o JOIN t_item i ON o.user_id=i.user_id").units
+    assert [unit.sql for unit in units[:1]] == ["DELETE o FROM `t_order_0` o JOIN `t_item_0` i ON o.user_id=i.user_id"]
+    assert len(units) == 4

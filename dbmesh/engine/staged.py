@@ -1,0 +1,196 @@
+"""Staged writes: rows gathered and locked, one server does the statement on scratch tables, the shards do the same.
+
+What the shards do is an ordinary write of several route units, so that transactions of every mode run, undo and look
+at it as at any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dbmesh.backend.connection import Connection
+from dbmesh.engine.caller import Caller, Outcome, WarningRow
+from dbmesh.engine.collector import Collector, outcome_of
+from dbmesh.engine.federate import WRITING, gather_in
+from dbmesh.engine.generation import Generation
+from dbmesh.engine.write import add_info, write
+from dbmesh.errors import BackendError, MeshError, NotSupported
+from dbmesh.plan.model import Bound, Effect, Effects, Staging
+from dbmesh.protocol.resultset import decode_text_row
+from dbmesh.rewrite import quoted
+from dbmesh.rules.generators import ClockBehind
+from dbmesh.transaction.local import LocalTransaction
+
+_READING = WRITING.with_charsets("utf8mb4", "utf8mb4_general_ci", None)
+_LONGEST_CLOCK_WAIT = 5.0  # seconds for a key generator whose clock stepped back
+_ONLY_ON_SHARDS = frozenset({1062, 1216, 1217, 1451, 1452, 3819, 4025})  # unique and foreign keys, checks
+_REFERENCED = 1451
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What is left to do. ``bound``: on the shards, for ``caller``; ``outcome``: what the scratch server said."""
+
+    staging: Staging
+    bound: Bound
+    caller: Caller
+    outcome: Outcome
+    moves: bool
+    given_ids: bool
+
+    def failed(self, error: MeshError) -> MeshError:
+        """A shard's error as the statement's."""
+        if not isinstance(error, BackendError):
+            return error
+        if self.staging.ignore and self.staging.counted == "scratch" and error.errno in _ONLY_ON_SHARDS:
+            return NotSupported(f"IGNORE of what only a data node finds ({error.message})", "leave IGNORE out")
+        if self.moves and error.errno == _REFERENCED:
+            return NotSupported(f"a row that others refer to would have to be replaced ({error.message})")
+        return error
+
+    def told(self, outcome: Outcome) -> Outcome:
+        """The whole statement's answer. ``outcome``: the shards'."""
+        first = self.outcome
+        if self.staging.counted == "scratch":
+            return first
+        warnings = first.warnings + outcome.warnings
+        records = b"Records: %d  Duplicates: 0  Warnings: 0" % first.affected
+        info = add_info(outcome.info, b"Records: 0  Duplicates: 0  Warnings: %d" % first.warnings)
+        told = replace(outcome, warnings=warnings, warning_rows=[*first.warning_rows, *outcome.warning_rows])
+        told.info = info if first.affected else records
+        told.given_ids = self.given_ids
+        return told
+
+
+async def run_staged(
+    bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction, *, guard: bool
+) -> Outcome:
+    """The statement in a local transaction. ``guard``: as `engine.write` has it."""
+    staged = await stage(bound, generation, caller, transaction)
+    if staged.moves:
+        raise not_atomic()
+    try:
+        return staged.told(await write(staged.bound, transaction, staged.caller, guard=guard))
+    except MeshError as error:
+        raise staged.failed(error) from error
+
+
+def not_atomic() -> NotSupported:
+    """Why `local` does not move rows."""
+    return NotSupported(
+        "an UPDATE that moves rows to other data sources: a crash between two COMMITs would lose or double them",
+        "use SET dbmesh_transaction='base', or delete the rows and insert them anew",
+    )
+
+
+async def stage(bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction) -> Staged:
+    """Gather, do it on the scratch tables, and see what has become different."""
+    staging = bound.staging
+    assert staging is not None
+    _check_safe(caller)
+    federation = staging.federation
+    sources = list(dict.fromkeys(unit.data_source for unit in bound.units))
+    [scratch] = await generation.cluster.acquire([federation.data_source], caller.capabilities, caller.state)
+    clean = False
+    try:
+        warned = _refuse_warnings if staging.ignore or not staging.strict else _raise_warning
+        await gather_in(transaction, sources, federation, scratch, caller, warned)
+        try:
+            outcome = await _done(staging, scratch, caller)
+        except BackendError as error:
+            raise BackendError(error.errno, error.sqlstate, _renamed(error.message, staging.names)) from error
+        await scratch.apply(_READING)
+        made = [await _effects(effect, scratch, staging.most_held) for effect in staging.effects]
+        dropped = [shipment.table for shipment in federation.shipments]
+        dropped += [name for effect in staging.effects for name in effect.tables]
+        await scratch.execute(f"DROP TEMPORARY TABLE {', '.join(map(quoted, dropped))}")
+        clean = True
+    finally:
+        generation.cluster.release(scratch, reusable=clean)
+    return _staged(bound, staging, made, outcome, caller)
+
+
+def _check_safe(caller: Caller) -> None:
+    if dict(caller.state.variables).get("sql_safe_updates", "0") != "0":
+        raise NotSupported(
+            "sql_safe_updates asks for an index that the data nodes have, not the scratch tables",
+            "SET sql_safe_updates = 0",
+        )
+
+
+async def _raise_warning(reader: Connection) -> None:
+    """In strict mode a write fails where the SELECT that looks for its rows warns."""
+    [[_, code, message], *_] = await reader.warnings()
+    raise BackendError(int(code or 0), "22007", (message or b"").decode("utf-8", "replace"))
+
+
+async def _refuse_warnings(reader: Connection) -> None:
+    [[_, _, message], *_] = await reader.warnings()
+    text = (message or b"").decode("utf-8", "replace")
+    raise NotSupported(f"its conditions warn ({text}) while rows are looked for, of whom cannot be told")
+
+
+async def _done(staging: Staging, scratch: Connection, caller: Caller) -> Outcome:
+    """The client's text, in the client's state."""
+    await scratch.apply(WRITING)
+    for effect in staging.effects:
+        for statement in effect.before:
+            await scratch.execute(statement)
+    await scratch.apply(caller.state)
+    sql = caller.written(staging.federation.sql).encode(caller.encoding, "surrogateescape")
+    outcome = outcome_of(await scratch.execute(sql))
+    if outcome.warnings:
+        outcome.warning_rows = [_as_client(row, staging.names) for row in await scratch.warnings()]
+    return outcome
+
+
+def _as_client(row: WarningRow, names: Mapping[str, str]) -> WarningRow:
+    message = (row[2] or b"").decode("utf-8", "surrogateescape")
+    return [*row[:2], _renamed(message, names).encode("utf-8", "surrogateescape")]
+
+
+def _renamed(message: str, names: Mapping[str, str]) -> str:
+    for scratch, name in names.items():
+        message = re.sub(rf"\b{scratch}\b", name.replace("\\", r"\\"), message)
+    return message
+
+
+async def _effects(effect: Effect, scratch: Connection, most: int) -> Effects:
+    rows: list[list[bytes | None]] = []
+    size = 0
+    stream = await scratch.stream(effect.read)
+    try:
+        while (batch := await stream.next_batch()) is not None:
+            size += sum(map(len, batch))
+            if size > most:
+                raise NotSupported(
+                    f"it would change more than {most >> 20} MiB of rows at once",
+                    "change them in parts, or raise merge_memory in the mesh's rules",
+                )
+            rows += map(decode_text_row, batch)
+    except BaseException:
+        stream.close()
+        raise
+    waited = 0.0
+    while True:
+        try:
+            return effect.effects(rows)
+        except ClockBehind as behind:
+            waited += behind.wait_ms / 1000
+            if waited > _LONGEST_CLOCK_WAIT:
+                raise
+            await asyncio.sleep(behind.wait_ms / 1000)
+
+
+def _staged(bound: Bound, staging: Staging, made: Sequence[Effects], outcome: Outcome, caller: Caller) -> Staged:
+    units = tuple([unit.rewritten(caller.written) for effects in made for unit in effects.units])
+    last = made[-1]
+    following = Bound(bound.kind, bound.route_kind, units, last_insert_id=last.last_insert_id, affected=bound.affected)
+    state = caller.state
+    if not staging.as_client:
+        state = state.with_variables(dict(WRITING.variables)).with_charsets("utf8mb4", "utf8mb4_general_ci", "utf8mb4")
+    moves = any(effects.moves for effects in made)
+    return Staged(staging, following, Collector(state, caller.capabilities), outcome, moves, last.given_ids)

@@ -1,0 +1,307 @@
+"""What a staged write has done to a scratch table, as writes of the shards' tables: by key, every value a literal.
+
+A scratch table of a written reference has two columns more: ``dm_row_n`` numbers its rows, ``dm_node_n`` says which
+data node a row is from. What the rows were is kept in ``dm_before_n``, since keys may be assigned, too. All generated
+text is ASCII but for names, and runs in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from dbmesh.errors import NotSupported
+from dbmesh.plan.key_tokens import key_token
+from dbmesh.plan.model import Effects, RouteUnit, Write
+from dbmesh.plan.travel import Travel, travel
+from dbmesh.protocol.charset import UnknownCharacterSet, python_codec
+from dbmesh.rewrite import quoted
+from dbmesh.route.keys import stored_value
+from dbmesh.rules.model import BroadcastTable, DataNode, KeyValue, ShardedTable, TableRule
+from dbmesh.schema import Column, Table
+
+MOST_KEYS = 200  # rows of one UPDATE or DELETE
+MOST_CHARACTERS = 1 << 19  # of one INSERT's rows, unless a single one is longer
+ROW_NUMBER = "dm_row"  # of a scratch table that an INSERT has filled
+Cells = Sequence[bytes | None]
+
+_COMPARED = frozenset(
+    ("tinyint", "smallint", "mediumint", "int", "bigint", "year", "decimal", "float", "double", "bit", "enum", "set",
+     "date", "time", "datetime", "timestamp")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTable:
+    """A table that a staged write changes. ``key``: what tells its rows apart on a data node."""
+
+    rule: TableRule
+    table: Table
+    key: tuple[Column, ...]
+    stored: tuple[Column, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stored", tuple(c for c in self.table.columns if not c.generated))
+
+    def at(self, node: int) -> tuple[DataNode, ...]:
+        """Where the row of data node number ``node`` is: in every copy of a broadcast table."""
+        return self.rule.nodes if isinstance(self.rule, BroadcastTable) else (self.rule.nodes[node],)
+
+    def home(self, row: dict[str, bytes | None], otherwise: int) -> int:
+        """The data node that the row belongs to. ``row``: by lower-cased column, as `travel` reads it."""
+        if not isinstance(self.rule, ShardedTable):
+            return otherwise
+        return self.rule.node_for(tuple(self.key_value(name, row[name]) for name in self.rule.key_columns))
+
+    def key_value(self, name: str, raw: bytes | None) -> KeyValue:
+        """A sharding key column's value, as it is stored."""
+        column = self.table.column(name)
+        assert column is not None
+        try:
+            token = key_token(raw, column, _codec(column))
+        except UnicodeDecodeError:
+            raise NotSupported(f"a value of the sharding key column '{name}' that is no text") from None
+        return stored_value(token.removeprefix("-"), token.startswith("-"), column, True)
+
+
+def _codec(column: Column) -> str:
+    try:
+        return python_codec(column.charset) if column.charset else "ascii"
+    except UnknownCharacterSet:
+        return "ascii"
+
+
+def row_key(rule: TableRule, table: Table) -> tuple[Column, ...]:
+    """The columns that tell the table's rows apart. Raises NotSupported without any."""
+    names = [index.columns for index in table.unique]
+    candidates = [table.primary_key] if table.primary_key else sorted(names, key=len)
+    for candidate in candidates:
+        columns = tuple(column for name in candidate if (column := table.column(name)) is not None)
+        if columns and len(columns) == len(candidate) and not any(column.nullable for column in columns):
+            return columns
+    raise NotSupported(
+        f"its rows have to be found again on their data nodes, and table '{rule.name}' has no primary key",
+        "give the table one, or restrict the statement to one sharding key",
+    )
+
+
+def differs(column: Column, was: str) -> str:
+    """Whether a column's bytes are not those of the column ``was``, as SQL."""
+    name = quoted(column.name)
+    if column.type in _COMPARED:
+        return f"NOT ({name} <=> {was})"
+    return f"NOT (HEX({name}) <=> HEX({was}))"
+
+
+def equal(column: Column, way: Travel, raw: bytes | None) -> str:
+    """A key column's value as a literal that an index is looked up by."""
+    assert raw is not None, "a key is never NULL"
+    if column.charset is not None and column.type in ("char", "varchar", "tinytext", "text"):
+        return f"_{column.charset} x'{raw.hex()}' COLLATE {column.collation}"
+    return way.write(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """What UPDATE and DELETE have in common. ``number``: of the written reference."""
+
+    written: WrittenTable
+    number: int
+    keys: tuple[Travel, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = (replace(column, name=f"dm_key_{at}") for at, column in enumerate(self.written.key))
+        object.__setattr__(self, "keys", tuple(map(travel, named)))
+
+    @property
+    def name(self) -> str:
+        return self.written.rule.name
+
+    @property
+    def scratch(self) -> str:
+        return quoted(f"dm_scratch_{self.number}")
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return (f"dm_before_{self.number}",)
+
+    def kept(self, columns: Sequence[Column]) -> str:
+        items = [f"{quoted(f'dm_row_{self.number}')} AS dm_row", f"{quoted(f'dm_node_{self.number}')} AS dm_node"]
+        items += [f"{quoted(column.name)} AS dm_key_{at}" for at, column in enumerate(self.written.key)]
+        items += [f"{quoted(column.name)} AS dm_was_{at}" for at, column in enumerate(columns)]
+        listed = ", ".join(items)
+        return f"CREATE TEMPORARY TABLE {quoted(self.tables[0])} (KEY (dm_row)) SELECT {listed} FROM {self.scratch}"
+
+    def literals(self, raw: Cells) -> tuple[str, ...]:
+        key = self.written.key
+        return tuple(equal(c, way, value) for c, way, value in zip(key, self.keys, raw, strict=True))
+
+    def where(self, keys: Sequence[tuple[str, ...]]) -> str:
+        names = [quoted(column.name) for column in self.written.key]
+        if len(names) == 1:
+            return f"{names[0]} IN ({', '.join(literal for (literal,) in keys)})"
+        rows = (" AND ".join(f"{n} = {v}" for n, v in zip(names, row, strict=True)) for row in keys)
+        return " OR ".join(f"({row})" for row in rows)
+
+    def deletions(self, gone: Sequence[tuple[int, tuple[str, ...]]]) -> list[RouteUnit]:
+        """``gone``: data node and key of each row."""
+        by_node: dict[int, list[tuple[str, ...]]] = {}
+        for node, key in gone:
+            by_node.setdefault(node, []).append(key)
+        units = []
+        for node, keys in sorted(by_node.items()):
+            for at in self.written.at(node):
+                head = f"DELETE FROM {quoted(at.table)}"
+                units += [_unit("D", at, head, self.where(some), ()) for some in _in_batches(keys)]
+        return units
+
+
+def _in_batches(keys: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ...]]]:
+    for start in range(0, len(keys), MOST_KEYS):
+        yield keys[start : start + MOST_KEYS]
+
+
+def _unit(op: str, at: DataNode, head: str, where: str, columns: tuple[str, ...]) -> RouteUnit:
+    write = Write(op, at.table, quoted(at.table), head, where=where, set_columns=columns)  # type: ignore[arg-type]
+    return RouteUnit(at.data_source, at.table, f"{head} WHERE {where}", write)
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted(_Changed):
+    """Rows that are gone from their scratch table."""
+
+    @property
+    def what(self) -> str:
+        return "DELETE of the rows that are gone"
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        return (self.kept(()),)
+
+    @property
+    def read(self) -> str:
+        items = ", ".join(["dm_node", *(way.read for way in self.keys)])
+        row = quoted(f"dm_row_{self.number}")
+        return (
+            f"SELECT {items} FROM {quoted(self.tables[0])} LEFT JOIN {self.scratch} ON dm_row = {row}"
+            f" WHERE {row} IS NULL ORDER BY dm_row"
+        )
+
+    def effects(self, rows: Iterable[Cells]) -> Effects:
+        return Effects(self.deletions([(int(row[0] or 0), self.literals(row[1:])) for row in rows]))
+
+
+@dataclass(frozen=True, slots=True)
+class Updated(_Changed):
+    """Rows that are other than they were. ``columns``: those that may be.
+
+    ``unique``: lower-cased columns among them that are in a unique index: two rows may exchange their values, so such
+    rows are deleted before they are inserted. ``whole``: rows may have to be inserted elsewhere, all of them.
+    """
+
+    columns: tuple[Column, ...] = ()
+    unique: frozenset[str] = frozenset()
+    whole: bool = False
+    ways: tuple[Travel, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        _Changed.__post_init__(self)
+        object.__setattr__(self, "ways", tuple(map(travel, self.written.stored if self.whole else self.columns)))
+
+    @property
+    def what(self) -> str:
+        anew = ", or DELETE and INSERT of those whose key is another" if self.whole else ""
+        return f"UPDATE of the rows that are other than before{anew}"
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        return (self.kept(self.columns),)
+
+    @property
+    def read(self) -> str:
+        other = {column.name.lower(): differs(column, f"dm_was_{at}") for at, column in enumerate(self.columns)}
+        anew = " OR ".join(text for name, text in other.items() if name in self.unique) or "0"
+        items = ", ".join(["dm_node", f"({anew})", *(way.read for way in (*self.keys, *self.ways))])
+        return (
+            f"SELECT {items} FROM {quoted(self.tables[0])} JOIN {self.scratch} ON dm_row = "
+            f"{quoted(f'dm_row_{self.number}')} WHERE {' OR '.join(other.values())} ORDER BY dm_row"
+        )
+
+    def effects(self, rows: Iterable[Cells]) -> Effects:
+        gone: list[tuple[int, tuple[str, ...]]] = []
+        new = Insertion(self.written, self.written.stored)
+        same: dict[tuple[int, tuple[str, ...]], list[tuple[str, ...]]] = {}
+        moves = False
+        for row in rows:
+            node, key, values = int(row[0] or 0), self.literals(row[2 : 2 + len(self.keys)]), row[2 + len(self.keys) :]
+            texts = tuple("NULL" if v is None else way.write(v) for way, v in zip(self.ways, values, strict=True))
+            home = self._home(values, node)
+            if home != node or row[1] == b"1":
+                moves = moves or self.written.at(home)[0].data_source != self.written.at(node)[0].data_source
+                gone.append((node, key))
+                new.add(home, texts)
+            else:
+                same.setdefault((node, texts), []).append(key)
+        units = [*self.deletions(gone), *self._updates(same), *new.units("INSERT")]
+        return Effects(units, moves)
+
+    def _home(self, values: Cells, node: int) -> int:
+        if not self.whole:
+            return node
+        row = {column.name.lower(): value for column, value in zip(self.written.stored, values, strict=True)}
+        return self.written.home(row, node)
+
+    def _updates(self, same: dict[tuple[int, tuple[str, ...]], list[tuple[str, ...]]]) -> list[RouteUnit]:
+        wanted = {column.name.lower() for column in self.columns} - self.unique
+        units = []
+        for (node, texts), keys in sorted(same.items(), key=lambda item: item[0][0]):
+            given = [
+                (way.column, text) for way, text in zip(self.ways, texts, strict=True) if way.column.lower() in wanted
+            ]
+            for at in self.written.at(node):
+                listed = ", ".join(f"{quoted(name)} = {text}" for name, text in given)
+                head = f"UPDATE {quoted(at.table)} SET {listed}"
+                names = tuple(name for name, _ in given)
+                units += [_unit("U", at, head, self.where(some), names) for some in _in_batches(keys)]
+        return units
+
+
+@dataclass(slots=True)
+class Insertion:
+    """New rows on their way to their data nodes. ``columns``: those that are given."""
+
+    written: WrittenTable
+    columns: Sequence[Column]
+    rows: dict[int, list[tuple[str, ...]]] = field(default_factory=dict)
+
+    def add(self, node: int, values: tuple[str, ...]) -> None:
+        """A row's values as literals."""
+        self.rows.setdefault(node, []).append(values)
+
+    def units(self, verb: str, tails: Sequence[str] = (), on_duplicate: bool = False) -> list[RouteUnit]:
+        """``verb``: INSERT, INSERT IGNORE or REPLACE; ``tails``: what follows the rows, by data node."""
+        names = tuple(column.name for column in self.columns)
+        units = []
+        for node, rows in sorted(self.rows.items()):
+            for number, at in enumerate(self.written.at(node)):
+                head = f"{verb} INTO {quoted(at.table)} ({', '.join(map(quoted, names))}) VALUES "
+                tail = tails[number if len(self.written.at(node)) > 1 else node] if tails else ""
+                for some in _batches(rows):
+                    sql = head + ", ".join(f"({', '.join(row)})" for row in some) + tail
+                    write = Write(
+                        "I", at.table, quoted(at.table), sql, insert_columns=names, insert_rows=tuple(some),
+                        ignore=verb.endswith("IGNORE"), replace=verb == "REPLACE", on_duplicate=on_duplicate,
+                    )  # fmt: skip
+                    units.append(RouteUnit(at.data_source, at.table, sql, write))
+        return units
+
+
+def _batches(rows: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ...]]]:
+    start, size = 0, 0
+    for at, row in enumerate(rows):
+        length = sum(map(len, row))
+        if at > start and size + length > MOST_CHARACTERS:
+            yield rows[start:at]
+            start, size = at, 0
+        size += length
+    yield rows[start:]
