@@ -30,6 +30,17 @@ _ONLY_ON_SHARDS = frozenset({1062, 1216, 1217, 1451, 1452, 3819, 4025})  # uniqu
 _REFERENCED = 1451
 
 
+class NotAtomic(NotSupported):
+    """The transaction's COMMIT may die half-way. Nothing has been done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an UPDATE that moves rows to other data sources in a local transaction: a crash between two COMMITs would"
+            " lose or double them",
+            "use SET dbmesh_transaction='xa', or the statement alone",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """What is left to do. ``bound``: on the shards, for ``caller``; ``outcome``: what the scratch server said."""
@@ -69,25 +80,21 @@ async def run_staged(
     bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction, *, guard: bool
 ) -> Outcome:
     """The statement in a local transaction. ``guard``: as `engine.write` has it."""
-    staged = await stage(bound, generation, caller, transaction)
-    if staged.moves:
-        raise not_atomic()
+    staged = await stage(bound, generation, caller, transaction, atomic=transaction.atomic)
     try:
         return staged.told(await write(staged.bound, transaction, staged.caller, guard=guard))
     except MeshError as error:
         raise staged.failed(error) from error
 
 
-def not_atomic() -> NotSupported:
-    """Why `local` does not move rows."""
-    return NotSupported(
-        "an UPDATE that moves rows to other data sources: a crash between two COMMITs would lose or double them",
-        "use SET dbmesh_transaction='base', or delete the rows and insert them anew",
-    )
+async def stage(
+    bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction, *, atomic: bool
+) -> Staged:
+    """Gather, do it on the scratch tables, and see what has become different.
 
-
-async def stage(bound: Bound, generation: Generation, caller: Caller, transaction: LocalTransaction) -> Staged:
-    """Gather, do it on the scratch tables, and see what has become different."""
+    ``atomic``: whether the transaction's COMMIT is whole, over several data sources. Raises NotAtomic for rows that
+    move where it is not.
+    """
     staging = bound.staging
     assert staging is not None
     _check_safe(caller)
@@ -110,6 +117,9 @@ async def stage(bound: Bound, generation: Generation, caller: Caller, transactio
         clean = True
     finally:
         generation.cluster.release(scratch, reusable=clean)
+    if not atomic and any(effects.moves for effects in made):
+        raise NotAtomic()
+    transaction.will_write({unit.data_source for effects in made for unit in effects.units})
     return _staged(bound, staging, made, outcome, caller)
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
-from dbmesh.engine.staged import Staged, not_atomic, stage
+from dbmesh.engine.staged import Staged, stage
 from dbmesh.engine.write import Displaced, in_own_transaction, write
 from dbmesh.errors import BackendError, BackendLost, Deadlock, MeshError
 from dbmesh.plan.model import Bound
@@ -83,10 +83,7 @@ async def _staged(
 ) -> Staged | None:
     if bound.staging is None:
         return None
-    staged = await stage(bound, generation, caller, transaction)
-    if staged.moves and not watch.records:
-        raise not_atomic()
-    return staged
+    return await stage(bound, generation, caller, transaction, atomic=transaction.atomic or watch.records)
 
 
 async def lock_rows(bound: Bound, caller: Caller, transaction: LocalTransaction, based: Based, watch: Watch) -> None:

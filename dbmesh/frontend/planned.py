@@ -11,6 +11,7 @@ from dbmesh.engine import engine
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.collector import Collector
 from dbmesh.engine.ddl import run_ddl
+from dbmesh.engine.staged import NotAtomic
 from dbmesh.engine.watched import run_alone
 from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.frontend import rights
@@ -212,6 +213,15 @@ async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller
     several = len(bound.units) > 1 or bound.staging is not None
     if session.transaction_mode != "local" and plan.writes and several:
         return await _alone(session, plan, bound, caller)
+    try:
+        return await _local(session, plan, bound, caller)
+    except NotAtomic:
+        if session.mesh.proxy.rules.log is None:
+            raise
+        return await _alone(session, plan, bound, caller, "xa")
+
+
+async def _local(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     if plan.based and plan.writes and session.mesh.proxy.rules.log is not None:
         watch = Watch(session.mesh.proxy, session.generation.catalog)
         return await run_alone(bound, session.generation, caller, plan.based, watch)
@@ -226,9 +236,9 @@ async def _define(session: Session, bound: Bound, caller: Caller) -> Outcome:
     return await run_ddl(bound, session.generation, caller, journal, asked)
 
 
-async def _alone(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
-    """One autocommit statement that writes several shards: a global transaction of its own."""
-    own = await ClientTransaction.begin(session, "BEGIN")
+async def _alone(session: Session, plan: Plan, bound: Bound, caller: Caller, mode: str | None = None) -> Outcome:
+    """One autocommit statement that writes several shards: a global transaction of its own, in the session's mode."""
+    own = await ClientTransaction.begin(session, "BEGIN", mode)
     try:
         outcome = await own.run(plan, bound, caller)
     except BaseException:

@@ -71,12 +71,12 @@ class ClientTransaction:
     explicit: bool = True  # begun by the client's word, not by its first statement without autocommit
 
     @classmethod
-    async def begin(cls, session: Session, text: str) -> ClientTransaction:
-        """A new one in the session's mode. ``text``: BEGIN or START TRANSACTION with its options."""
+    async def begin(cls, session: Session, text: str, mode: str | None = None) -> ClientTransaction:
+        """A new one. ``text``: BEGIN or START TRANSACTION with its options. ``mode``: None for the session's."""
         options = _options(text)
         generation = session.generation
         access = _access(session, options)
-        mode = "local" if _reads_only(session, options) else session.transaction_mode
+        mode = "local" if _reads_only(session, options) else mode or session.transaction_mode
         base = mode == "base"
         client = f"{session.user.name}@{session.client.host}"
         if base and session.base_mode == "eager":
@@ -124,7 +124,8 @@ class ClientTransaction:
 
     async def run(self, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
         """A statement of the transaction."""
-        if self.local is not None and ((plan.writes and not plan.locks) or plan.calls):
+        writes = (plan.writes and not plan.locks) or plan.calls
+        if self.local is not None and writes and bound.staging is None:  # the units of a staged write only read
             self.local.will_write({unit.data_source for unit in bound.units if unit.sentry is None})
         if isinstance(self.local, XaTransaction):
             _check_temporary(self.session, plan)

@@ -51,6 +51,11 @@ class LocalTransaction:
     ended: bool = False
     ending: bool = False
 
+    @property
+    def atomic(self) -> bool:
+        """Whether a crash cannot leave it committed on some data sources only."""
+        return False
+
     async def enlist(self, data_sources: Iterable[str], state: SessionState) -> None:
         """Have a branch on each data source, its session state applied. Takes all missing connections or none."""
         await self._require_alive()
@@ -234,6 +239,10 @@ class SingleTransaction(LocalTransaction):
 
     It writes one data source only: its COMMIT is that server's own.
     """
+
+    @property
+    def atomic(self) -> bool:
+        return True
 
     def will_write(self, data_sources: Iterable[str]) -> None:
         wanted = self.written.union(data_sources)

@@ -37,6 +37,10 @@ class XaTransaction(LocalTransaction):
         self.proxy.require_log()
         self.gtrid = self.proxy.new_gtrid()
 
+    @property
+    def atomic(self) -> bool:
+        return True
+
     def _start(self, name: str) -> tuple[str, ...]:
         return (*self.begin, f"XA START {self.proxy.xa.xid(self.gtrid, name).sql}")
 

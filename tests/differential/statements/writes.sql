@@ -128,7 +128,6 @@ UPDATE diff.item SET diff.item.name = 'qualified' WHERE diff.item.id = 10;
 UPDATE item SET grp = 7, name = grp WHERE id = 11;
 UPDATE item SET id = id WHERE id = 12;
 UPDATE item SET id = 12 WHERE id = 12;
--- refused: an UPDATE that moves rows to other data sources
 UPDATE item SET id = 70000 WHERE id = 12;
 UPDATE item SET grp = 'no number' WHERE id = 13;
 UPDATE item SET grp = 'no number' WHERE id BETWEEN 13 AND 30;
@@ -169,6 +168,15 @@ UPDATE part SET item_id = 14 WHERE part_id = 987654;
 UPDATE part SET item_id = 14 WHERE part_id = 987654 AND item_id = 15;
 UPDATE part SET item_id = 15, qty = 7 WHERE part_id IN (90001, 90003);
 UPDATE item SET id = 2000 WHERE id = 9992;
+-- wording: which of several rows fails first
+UPDATE item SET id = id + 1 WHERE id IN (60, 63, 66);
+UPDATE item SET id = id + 100000, note = CONCAT(id, name) WHERE grp = 7;
+UPDATE item SET id = 50 WHERE id = 51;
+UPDATE item SET id = id + 1 WHERE id BETWEEN 80 AND 90;
+UPDATE item SET id = id + 1 WHERE id BETWEEN 80 AND 90 ORDER BY id DESC;
+UPDATE part SET item_id = item_id + 1 ORDER BY item_id DESC, part_id LIMIT 7;
+UPDATE token SET code = CONCAT(code, '+') WHERE uses > 3;
+UPDATE ledger SET yr = yr + 10, owner = 11 - owner WHERE owner IN (2, 3);
 UPDATE loose SET v = v + 1 WHERE n IS NULL;
 UPDATE loose SET v = 0 WHERE n = 3 OR v > 40;
 -- refused: an UPDATE of the sharding key column 'n': its rows may belong to another data node
