@@ -1,7 +1,7 @@
 # Everything runs in .venv, which each target makes first where it is missing. Only Python >= 3.11 and make are needed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv fmt lint types arch unit check test test-differential test-drivers test-mysql demo bench clean
+.PHONY: help venv fmt lint types arch unit check test test-differential test-tpch test-drivers test-mysql demo bench clean
 
 # The same answers whatever the machine's locale is.
 export PYTHONUTF8 := 1
@@ -10,7 +10,7 @@ unexport PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 STAMP := .venv/ready
 DRIVERS := .venv/drivers
-SERVER_TESTS := tests/integration tests/differential
+SERVER_TESTS := tests/integration tests/differential tests/tpc
 PURE_TESTS := $(wildcard tests/unit tests/cases tests/wire)
 
 help: ## this list
@@ -54,6 +54,9 @@ test-drivers: $(STAMP) ## the drivers of other languages, where their toolchain 
 
 test-differential: $(STAMP) ## ten thousand random queries, compared with one server's answers (DBMESH_SEED, DBMESH_STATEMENTS)
 	@DBMESH_STATEMENTS=$${DBMESH_STATEMENTS:-10000} $(BIN)/python -m pytest -q tests/differential/test_queries.py tests/differential/test_faults.py
+
+test-tpch: $(STAMP) ## TPC-H's queries at scale factor 0.01, compared with one server's answers
+	@DBMESH_TPCH_SCALE=0.01 $(BIN)/python -m pytest -q tests/tpc/test_tpch.py
 
 test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
 	@DBMESH_SERVER=mysql $(BIN)/python -m pytest $(SERVER_TESTS)
