@@ -14,6 +14,7 @@ from dbmesh.backend.session_state import DEFAULT_STATE
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lasting import Lasting, sweep_on
+from dbmesh.engine.leavings import read_back
 from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
 from dbmesh.plan.model import Federation, RouteUnit, Shipment
 from dbmesh.protocol.resultset import decode_text_row
@@ -109,12 +110,15 @@ async def _gather(
 async def _answer(federation: Federation, scratch: Connection, caller: Caller, lasting: Lasting) -> Outcome:
     await scratch.apply(caller.state)
     if "MariaDB" in scratch.server_version or not await _opens_twice(federation, scratch, caller):
-        return await caller.relay(scratch, caller.request(federation.sql), None)
+        outcome = await caller.relay(scratch, caller.request(federation.sql), None)
+        await read_back(scratch, federation.leaves, outcome)
+        return outcome
     await scratch.apply(WRITING)
     await lasting.fill()
     await scratch.apply(caller.state)
     sql = federation.reading(lasting.names, lasting.schema)
     outcome = await caller.relay(scratch, caller.request(sql), None)
+    await read_back(scratch, federation.leaves, outcome)
     await lasting.drop()
     return outcome
 

@@ -15,17 +15,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sqlglot import exp
+
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Bound, Call, Federation, RouteUnit, Scope, Shipment
 from dbmesh.plan.references import table_edits
 from dbmesh.plan.restrict import conditions_among, own_conditions
+from dbmesh.plan.session_functions import left_behind
 from dbmesh.plan.travel import Travel, may_be_key, travel
 from dbmesh.rewrite import LimitSlot, Piece, TableSlot, Template, quoted, splice
 from dbmesh.route.placement import RouteKind
 from dbmesh.route.router import RouteTemplate, Target
 from dbmesh.rules.model import DataNode, LogicalDatabase, ShardedTable
 from dbmesh.schema import Column, Table
-from dbmesh.sql.blocks import Blocks
+from dbmesh.sql.blocks import Blocks, Place
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.functions import BUILT_IN
 from dbmesh.sql.layout import Span, closing
@@ -64,6 +67,7 @@ class Federated:
     route: RouteTemplate
     most_rows: int
     most_bytes: int
+    leaves: tuple[str, ...] = ()
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         """The route units are those that gather the rows."""
@@ -86,7 +90,8 @@ class Federated:
             return self.whole.render(literals, [*names, *more], call.session_value, schema=schema)
 
         sql = reading([scratch.name for scratch in self.scratches], "")
-        federation = Federation(self.data_source, tuple(shipments), sql, reading, self.most_rows, self.most_bytes)
+        most = self.most_rows, self.most_bytes
+        federation = Federation(self.data_source, tuple(shipments), sql, reading, *most, self.leaves)
         return federation, RouteKind.SCATTER if whole else RouteKind.MULTI
 
     def _unit(self, scratch: Scratch, node: DataNode, literals: Sequence[str], call: Call) -> RouteUnit:
@@ -119,10 +124,32 @@ async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, 
             return None
         tables[target.reference.index] = table
     data_source = federating(route.targets[0].database)
-    scratches = tuple(scratch_of(blocks, target, tables) for target in route.targets)
-    return Federated(
-        statement.kind, data_source, scratches, whole, route, scope.rules.gather_rows, scope.rules.gather_memory
+    lock = _lock(blocks, route)
+    outermost = {block.index for block in blocks.blocks if block.place is Place.TOP}
+    scratches = tuple(
+        scratch_of(blocks, target, tables, lock if target.reference.block in outermost else "")
+        for target in route.targets
     )
+    most_rows, most_bytes = scope.rules.gather_rows, scope.rules.gather_memory
+    leaves = left_behind(statement.tokens)
+    return Federated(statement.kind, data_source, scratches, whole, route, most_rows, most_bytes, leaves)
+
+
+def _lock(blocks: Blocks, route: RouteTemplate) -> str:
+    """The client's locking clause for the rows that are read; '' without one."""
+    tree, tokens = blocks.statement.tree, blocks.statement.tokens
+    locking = [select for select in tree.find_all(exp.Select) if select.args.get("locks")]
+    if not locking:
+        return ""
+    [lock, *more] = locking[0].args["locks"]
+    if locking != [tree] or more or lock.args.get("expressions"):
+        raise NotSupported(
+            "a locking clause of a part of it over several data nodes", "lock the rows of all its tables"
+        )
+    if any(target.rule.base for target in route.targets):
+        raise NotSupported("a locking read of BASE tables that are not joined on their sharding keys")
+    start = max(at for at, token in enumerate(tokens) if token.upper in ("FOR", "LOCK"))
+    return " " + " ".join(token.text for token in tokens[start:])
 
 
 def federating(database: LogicalDatabase) -> str:

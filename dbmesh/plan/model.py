@@ -112,6 +112,7 @@ class Federation:
 
     ``reading``: the same text from tables of other names (one for each shipment) in a schema.
     ``most_rows`` and ``most_bytes``: what all shipments together may hold; beyond it the statement is refused.
+    ``leaves``: see `Plan.leaves`.
     """
 
     data_source: str
@@ -120,6 +121,7 @@ class Federation:
     reading: Callable[[Sequence[str], str], str]
     most_rows: int
     most_bytes: int
+    leaves: tuple[str, ...] = ()
 
 
 class Effects(NamedTuple):

@@ -13,7 +13,6 @@ from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.select import SelectPlan, UnicastPlan
 from dbmesh.plan.session_functions import (
-    check_alone,
     label_edits,
     left_behind,
     named_locks,
@@ -56,15 +55,13 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
         route=route_template(blocks, targets),
         single=whole(statement, edits),
     )
-    if plan.leaves:
-        plan.refusal = check_alone(plan.leaves)
-    elif plan.may_scatter:
+    if plan.may_scatter and not plan.leaves:
         try:
             await plan_several(plan, blocks, table_edits(blocks), scope)
         except BackendError:  # of a part of the statement; the whole may say it better
             await check_whole(plan, statement, scope)
             raise
-    if not (plan.locks or plan.leaves or (plan.several and plan.shortcut and everywhere(plan.route))):
+    if not (plan.several and plan.shortcut and everywhere(plan.route)):
         await _federate(plan, blocks, scope)
     if plan.shortcut is None:
         await check_whole(plan, statement, scope)

@@ -86,9 +86,9 @@ class SelectPlan(Plan):
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         try:
             placement = place(self.route, literals)
-        except NotSupported:
+        except NotSupported as apart:
             if self.federated is None:
-                raise
+                raise self.refusal or apart from None
             return self.federated.bind(literals, call)
         if len(placement.places) == 1:
             only = placement.places[0]

@@ -68,17 +68,6 @@ def left_behind(tokens: Sequence[Token]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def check_alone(leaves: Sequence[str]) -> NotSupported:
-    """Why a query with leavings cannot run on several data nodes."""
-    if FOUND_ROWS in leaves:
-        return NotSupported("SQL_CALC_FOUND_ROWS over several data nodes", "ask for the COUNT(*) in a second statement")
-    if LAST_INSERT_ID in leaves:
-        return NotSupported("LAST_INSERT_ID(…) on several data nodes", "ask for one sharding key")
-    return NotSupported(
-        "an assignment to a user variable within a statement over several data nodes", "use SET @name = …"
-    )
-
-
 def named_locks(tokens: Sequence[Token]) -> bool:
     """Whether a text calls GET_LOCK() or its kind."""
     return any(

@@ -211,7 +211,9 @@ class _Finder:
 
     def _subqueries(self, node: exp.Expr, block: Block) -> None:
         for name, value in node.args.items():
-            if name not in ("from_", "joins", "with_", "tables"):
+            if name == "locks":  # FOR UPDATE OF a: names of references, no references
+                self.placed |= {id(table) for lock in value or () for table in lock.args.get("expressions") or ()}
+            elif name not in ("from_", "joins", "with_", "tables"):
                 for part in _nodes(value):
                     if not (name == "this" and isinstance(part, exp.Table | exp.Subquery)):
                         self._expression(part, block)

@@ -230,7 +230,6 @@ SELECT id, NOW() > '2020-01-01' FROM item WHERE id < 5 ORDER BY id;
 SELECT id, DATABASE() FROM item WHERE id < 5 ORDER BY id;
 SELECT id FROM item WHERE born < CURDATE() ORDER BY id;
 SELECT id, CONNECTION_ID() > 0 FROM item WHERE id < 5 ORDER BY id;
--- refused: SQL_CALC_FOUND_ROWS
 SELECT SQL_CALC_FOUND_ROWS id FROM item ORDER BY id LIMIT 3;
 SELECT id INTO @x FROM item WHERE id = 3;
 -- wording: its name is quoted

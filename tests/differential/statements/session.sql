@@ -107,8 +107,7 @@ DO LAST_INSERT_ID(8);
 SELECT LAST_INSERT_ID();
 SET @next = LAST_INSERT_ID(9);
 SELECT LAST_INSERT_ID(), @next;
--- refused: LAST_INSERT_ID(…) on several data nodes
-SELECT LAST_INSERT_ID(id) FROM item;
+SELECT LAST_INSERT_ID(MAX(grp)) FROM item;
 DO 1;
 DO SLEEP(0);
 SELECT USER() LIKE '%@%', CURRENT_USER() IS NULL, VERSION() IS NULL, CONNECTION_ID() > 0;
@@ -190,8 +189,17 @@ SELECT @row := @row + 1 AS nr, name FROM region, (SELECT @row := 0) AS start ORD
 SELECT @row;
 DO @x := 7;
 SELECT @x;
--- refused: an assignment over several data nodes
 SELECT @i := @i + 1, id FROM item;
+SELECT @row := @row + 1 AS nr, id FROM (SELECT id FROM item ORDER BY id DESC LIMIT 9) AS d, (SELECT @row := 3) AS s ORDER BY id;
+SELECT @row, FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS id FROM item ORDER BY id LIMIT 3, 4;
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS grp FROM item GROUP BY grp LIMIT 2;
+SELECT FOUND_ROWS();
+SELECT LAST_INSERT_ID(COUNT(*)) FROM item;
+SELECT LAST_INSERT_ID();
+SELECT @found := no_such_column FROM item;
+SELECT @found;
 -- refused: an assignment within a write
 UPDATE diary SET line = (@w := 'w') WHERE id = 1;
 BEGIN;
