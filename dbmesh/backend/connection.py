@@ -86,8 +86,9 @@ class RelaySink(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """Made by `dial`. ``state`` is what the server's session has now, ``status`` its last status flags.
+class Connection:
+    """A transport's protocol object, made by `dial`; no subclass of asyncio.Protocol, which could not be compiled.
+    ``state`` is what the server's session has now, ``status`` its last status flags.
 
     Its pool is told: ``on_closed`` once when it can no longer be used, ``on_lost`` when its socket is gone,
     ``on_abandoned`` when it was left while the server still worked for it, ``on_interrupted`` when the server is to

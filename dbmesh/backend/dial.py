@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 from asyncmy import errors as asyncmy_errors
 
@@ -91,7 +91,7 @@ async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
     transport = login.take_transport()
     _notice_death(transport)
     connection = Connection(source.name, capabilities, transport, login.thread_id(), _version(login))
-    transport.set_protocol(connection)
+    transport.set_protocol(cast(asyncio.Protocol, connection))
     try:
         # The login's collation is only a wish to servers that skip the client's handshake.
         await connection.execute(DEFAULT_STATE.charset_statement())

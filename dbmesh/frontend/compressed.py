@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from dbmesh.errors import MeshError
 from dbmesh.protocol.compression import Algorithm, Compression
@@ -34,8 +34,7 @@ class CompressedTransport(asyncio.Transport, asyncio.Protocol):
         return self._transport.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
-        self._reader = protocol
+        self._reader = cast(asyncio.Protocol, protocol)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._transport.write(self._stream.compress(bytes(data)))

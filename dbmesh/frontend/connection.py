@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import cast
 
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.pool import Capabilities
@@ -31,8 +32,10 @@ class ClientGone(Exception):
     """The client's connection has ended: nobody waits for the rest of the answer."""
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """The transport's protocol object from the end of the login on, and the sink of what its session relays.
+
+    No subclass of asyncio.Protocol, which would keep it from being compiled: `as_protocol` says that it is one.
 
     ``first_sequence``: the sequence id of the answer's first packet; 1 but after a command of 16 MiB and more. A
     relayed backend numbers by its own command, so relay only where both begin alike.
@@ -125,6 +128,9 @@ class ClientConnection(asyncio.Protocol):
         session, self._session = self._session, None
         assert session is not None
         return session
+
+    def as_protocol(self) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, self)
 
     # -- what a session calls
 
@@ -351,6 +357,9 @@ class ClientConnection(asyncio.Protocol):
             _log.exception("a command of connection %s failed", self.id)
             self.send(error_packet(MeshError("Internal error of DBMesh; its log has the details")))
             self.close()
+
+    def eof_received(self) -> None:
+        """The transport closes."""
 
     def pause_writing(self) -> None:
         self._slow = True

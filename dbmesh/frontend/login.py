@@ -220,8 +220,8 @@ class Login(asyncio.BufferedProtocol):
         connection.change_user = ChangeUser(self._door, connection, self._login).begin
         if compressed is not None:
             compressed.on_failure = partial(connection.dismiss, sequence=1)
-            compressed.set_protocol(connection)
-        transport.set_protocol(compressed or connection)
+            compressed.set_protocol(connection.as_protocol())
+        transport.set_protocol(compressed or connection.as_protocol())
         self._end(connection)
         connection.begin(session)
 

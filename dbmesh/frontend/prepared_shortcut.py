@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbmesh.backend.statements import ServerStatement
-from dbmesh.errors import NoDataNode
-from dbmesh.frontend import planned
-from dbmesh.plan.cache import PlanCache
+from dbmesh.plan.cache import Permitted
 from dbmesh.plan.model import Plan
 from dbmesh.plan.select import SelectPlan
 from dbmesh.protocol.constants import FieldType
 from dbmesh.protocol.framing import frame
 from dbmesh.protocol.parameters import HEAD
 from dbmesh.route.key_numbers import INTEGER_TYPES
+from dbmesh.rules.keys import UnsuitableKey
 from dbmesh.rules.model import ShardedTable
 from dbmesh.sql.placeholders import Slot
 
@@ -39,10 +38,7 @@ _COMMAND = b"\x17"
 class Shortcut:
     """``offset``, ``width``: of the key among the values. ``nodes``: data source and text of each data node."""
 
-    plan: SelectPlan
-    plans: PlanCache
-    version: int
-    setting: str
+    permitted: Permitted
     types: bytes
     nulls: bytes
     table: ShardedTable
@@ -52,16 +48,7 @@ class Shortcut:
 
     def relay(self, session: Session, statement: Statement, payload: bytes) -> bool:
         """Pass the client's packet on to where its key's rows are; False: take the ordinary way. Hot."""
-        generation = session.mesh.generation
-        plans = generation.plans
-        if (
-            plans is not self.plans
-            or plans.version != self.version
-            or not session.plain
-            or session.setting != self.setting
-            or statement.long_data
-            or not planned.allows(session, self.plan)
-        ):
+        if session.permitted() is not self.permitted or not session.plain or statement.long_data:
             return False
         at = HEAD + len(self.nulls)
         values = at + 1
@@ -77,10 +64,10 @@ class Shortcut:
         if len(wire) != self.width or wire[-1] > 0x7F:
             return False
         try:
-            target = self.nodes[self.table.node_for((int.from_bytes(wire, "little"),))]
-        except NoDataNode:
+            home = self.table.sharding.home((int.from_bytes(wire, "little"),))
+        except UnsuitableKey:
             return False
-        return _send(session, target, payload, self.types, told)
+        return home is not None and _send(session, self.nodes[home], payload, self.types, told)
 
 
 def _send(session: Session, target: tuple[str, str], payload: bytes, types: bytes, told: bool) -> bool:
@@ -117,12 +104,8 @@ def shortcut_of(
     texts = [(source, statement.server_text(text % tuple(literals), call)) for source, text in plan.shortcut.texts]
     if any(text.order != tuple(range(len(call.values))) for _, text in texts):
         return None
-    plans = session.mesh.generation.plans
     return Shortcut(
-        plan,
-        plans,
-        plans.version,
-        session.setting,
+        session.permitted(),
         call.types,
         bytes((len(call.values) + 7) // 8),
         plan.shortcut.table,

@@ -51,7 +51,8 @@ from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
 from dbmesh.plan.ansi_quotes import without_ansi_quotes
-from dbmesh.plan.model import SYSTEM_DATABASES
+from dbmesh.plan.cache import Permitted
+from dbmesh.plan.model import SYSTEM_DATABASES, Plan
 from dbmesh.plan.system_tables import INFORMATION_SCHEMA
 from dbmesh.protocol.charset import python_codec, undecodable
 from dbmesh.protocol.commands import (
@@ -76,7 +77,7 @@ from dbmesh.protocol.response import end_of_rows, error_packet, ok_packet
 from dbmesh.rules.model import BaseMode, Grant, LogicalDatabase, MeshRules, TransactionMode, User
 from dbmesh.sql.backslashes import with_escapes
 from dbmesh.sql.classify import StatementKind, classify
-from dbmesh.sql.fingerprint import Fingerprint, fingerprint
+from dbmesh.sql.fingerprint import Fingerprint, key_and_literals
 from dbmesh.sql.split import statements_of
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Session:
         self._encoding = python_codec(state.client)
         self._undecodable = undecodable(self._encoding)
         self.setting = self.setting_in(self.database)  # under which its plans are kept
+        self._permitted: Permitted | None = None
         self._cluster = mesh.generation.cluster  # of the connection that is being relayed
         self.multi_statements = bool(client.login.flags & Capability.MULTI_STATEMENTS)
         self._plain = True  # a statement may be relayed over any connection with the session's state
@@ -123,14 +125,32 @@ class Session:
         self.text = text
         self.mesh.queries += 1
         if self._plain:
-            generation = self.mesh.generation
-            shape = fingerprint(text)
-            plan = generation.plans.get(self.setting, shape)
-            if plan is not None and planned.allows(self, plan):
-                target = plan.relay(shape.literals)
-                if target is not None and self._relay_now(generation, *target):
+            key, literals = key_and_literals(text)
+            permitted = self.permitted()
+            plan = permitted.relayed.get(key)
+            if plan is None:
+                plan = self._permit(permitted, Fingerprint(key, literals))
+            if plan is not None:
+                target = plan.relay(literals)
+                if target is not None and self._relay_now(*target):
                     return
         self.start(self._run(text))
+
+    def permitted(self) -> Permitted:
+        """The plans that need not be asked whether they may be relayed. Hot."""
+        permitted = self._permitted
+        plans = self.mesh.generation.plans
+        if permitted is None or permitted.plans is not plans or not permitted.good:
+            permitted = self._permitted = plans.permitted(self.setting, self.user.name)
+        return permitted
+
+    def _permit(self, permitted: Permitted, shape: Fingerprint) -> Plan | None:
+        plan = permitted.plans.get(permitted.setting, shape)
+        if plan is None or not planned.allows(self, plan):
+            return None
+        if not plan.pinned:
+            permitted.permit(shape.key, plan)
+        return plan
 
     def decoded(self, text: bytes) -> str:
         try:
@@ -152,10 +172,10 @@ class Session:
         self.mesh.queries += 1
         prepared_execute.on_execute(self, payload)
 
-    def _relay_now(self, generation: Generation, data_source: str, sql: str) -> bool:
+    def _relay_now(self, data_source: str, sql: str) -> bool:
         state = self.settings.state
         packet = query_packet(sql.encode(self._encoding, "surrogateescape"))
-        cluster = generation.cluster
+        cluster = self.mesh.generation.cluster
         connection = cluster.acquire_nowait(data_source, self.client.capabilities, state)
         if connection is None:
             return False
@@ -495,7 +515,7 @@ class Session:
         self.settings = settings
         self._encoding = python_codec(settings.state.client)
         self._undecodable = undecodable(self._encoding)
-        self.setting = self.setting_in(self.database)
+        self.choose(self.database)
 
     def _wait(self, seconds: int | None) -> None:
         """Let the client idle no longer than that; None: the mesh's own ``idle_timeout`` is all."""
@@ -588,6 +608,7 @@ class Session:
         """Let names without a database be that one's, which the user may use."""
         self.database = database
         self.setting = self.setting_in(database)
+        self._permitted = None
 
     def setting_in(self, database: str | None) -> str:
         """All that plans depend on beside their text."""

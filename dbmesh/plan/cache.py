@@ -6,6 +6,7 @@ from dbmesh.plan.model import Plan
 from dbmesh.sql.fingerprint import Fingerprint
 
 _MOST_VARIANTS = 64
+MOST_PERMITTED = 1024  # shapes, and pairs of user and setting
 _Key = tuple[str, str]
 
 
@@ -22,6 +23,30 @@ class _Variants:
         return tuple([literals[index] for index in self.pinned])
 
 
+class Permitted:
+    """The plans that one user, in one setting, may relay without being asked for rights, by shape: a look-up for the
+    hot path, behind which the cache itself is asked. Good for one ``version`` of ``plans``.
+    """
+
+    __slots__ = ("plans", "relayed", "setting", "version")
+
+    def __init__(self, plans: PlanCache, setting: str) -> None:
+        self.plans = plans
+        self.version = plans.version
+        self.setting = setting
+        self.relayed: dict[str, Plan] = {}
+
+    @property
+    def good(self) -> bool:
+        return self.version == self.plans.version
+
+    def permit(self, key: str, plan: Plan) -> None:
+        """From here on that plan is for every statement of that shape, whatever its literals."""
+        if len(self.relayed) >= MOST_PERMITTED:
+            self.relayed.clear()
+        self.relayed[key] = plan
+
+
 class PlanCache:
     """``size`` shapes at most. Two halves: a hit in the older one moves to the younger, a full younger one replaces
     the older; so a hit costs one look-up."""
@@ -31,6 +56,17 @@ class PlanCache:
         self.version = 0  # another one after `clear`
         self._young: dict[_Key, Plan | _Variants] = {}
         self._old: dict[_Key, Plan | _Variants] = {}
+        self._permitted: dict[_Key, Permitted] = {}
+
+    def permitted(self, setting: str, user: str) -> Permitted:
+        """What all sessions of that user in that setting share."""
+        key = (setting, user)
+        found = self._permitted.get(key)
+        if found is None:
+            if len(self._permitted) >= MOST_PERMITTED:
+                self._permitted.clear()
+            found = self._permitted[key] = Permitted(self, setting)
+        return found
 
     def get(self, setting: str, shape: Fingerprint) -> Plan | None:
         """The plan of that shape, with the same text for its pinned literals. Hot.
@@ -65,7 +101,7 @@ class PlanCache:
 
     def clear(self) -> None:
         """Forget all plans: the schema or the rules have changed."""
-        self._young, self._old = {}, {}
+        self._young, self._old, self._permitted = {}, {}, {}
         self.version += 1
 
     def __len__(self) -> int:

@@ -11,14 +11,12 @@ from dbmesh.errors import NotSupported
 from dbmesh.merge.spec import MergeSpec
 from dbmesh.plan.federate import Federated
 from dbmesh.plan.model import Bound, Call, Plan, RouteUnit
+from dbmesh.plan.shortcut import Shortcut
 from dbmesh.rewrite import Template
 from dbmesh.route.conditions import AllOf, KeyOneOf
-from dbmesh.route.keys import Verdict, key_value
 from dbmesh.route.placement import Place, RouteKind, place, place_anywhere
 from dbmesh.route.router import RouteTemplate
-from dbmesh.rules.keys import UnsuitableKey
 from dbmesh.rules.model import ShardedTable
-from dbmesh.schema import Column
 
 
 class Several(Protocol):
@@ -29,30 +27,6 @@ class Several(Protocol):
 
     def merge(self, literals: Sequence[str], call: Call) -> MergeSpec:
         """How their results become one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shortcut:
-    """One table, one key, one constant: the hot path. ``texts``: per data node its %-format of all literals."""
-
-    table: ShardedTable
-    column: Column | None
-    literal: int
-    negative: bool
-    texts: tuple[tuple[str, str], ...]
-
-    def relay(self, literals: tuple[str, ...]) -> tuple[str, str] | None:
-        value = key_value(literals[self.literal], self.negative, self.column)
-        if isinstance(value, Verdict):
-            return None
-        try:
-            home = self.table.sharding.home((value,))
-        except UnsuitableKey:
-            return None
-        if home is None:
-            return None
-        data_source, text = self.texts[home]
-        return data_source, text % literals
 
 
 @dataclass(kw_only=True)

@@ -58,6 +58,11 @@ class Fingerprint(NamedTuple):
 
 def fingerprint(text: str) -> Fingerprint:
     """Part the literals of ``text`` from its shape."""
+    return Fingerprint(*key_and_literals(text))
+
+
+def key_and_literals(text: str) -> tuple[str, tuple[str, ...]]:
+    """The fields of a `Fingerprint` without the object, for whom that is too much."""
     parts = _split(text)
     literals = []
     for at in range(1, len(parts), 2):
@@ -69,7 +74,7 @@ def fingerprint(text: str) -> Fingerprint:
             continue
         literals.append(token)
         parts[at] = placeholder
-    return Fingerprint("".join(parts), tuple(literals))
+    return "".join(parts), tuple(literals)
 
 
 def literal_spans(text: str) -> tuple[tuple[int, int], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dbmesh.errors import NotSupported
-from dbmesh.plan.cache import PlanCache
+from dbmesh.plan.cache import MOST_PERMITTED, PlanCache
 from dbmesh.plan.model import Bound, Call, Plan
 from dbmesh.plan.select import UnreadPlan
 from dbmesh.sql.classify import StatementKind
@@ -72,3 +72,29 @@ def test_clearing_forgets_everything() -> None:
     cache.put(None, fingerprint("SELECT 1"), plan("a"))
     cache.clear()
     assert len(cache) == 0
+
+
+def test_what_is_permitted_is_shared_by_one_users_sessions_in_one_setting() -> None:
+    cache, made = PlanCache(), plan("a")
+    cache.permitted("shop", "ann").permit("SELECT ?n", made)
+    assert cache.permitted("shop", "ann").relayed == {"SELECT ?n": made}
+    assert not cache.permitted("shop", "bob").relayed
+    assert not cache.permitted("other", "ann").relayed
+
+
+def test_nothing_is_permitted_any_more_after_clearing() -> None:
+    cache = PlanCache()
+    before = cache.permitted("shop", "ann")
+    before.permit("SELECT ?n", plan("a"))
+    assert before.good
+    cache.clear()
+    assert not before.good
+    assert not cache.permitted("shop", "ann").relayed
+
+
+def test_permitted_plans_are_bounded() -> None:
+    cache = PlanCache()
+    for number in range(2 * MOST_PERMITTED + 1):
+        cache.permitted("shop", f"user {number}")
+        cache.permitted("shop", "ann").permit(f"SELECT a{number}", plan("a"))
+    assert 0 < len(cache.permitted("shop", "ann").relayed) <= MOST_PERMITTED
