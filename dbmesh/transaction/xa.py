@@ -123,7 +123,4 @@ class XaTransaction(LocalTransaction):
         return CommitFailed(f"Got error during COMMIT: {why}; {told}, see: dbmesh tx show {self.gtrid}")
 
     def _undone(self, why: str) -> Deadlock:
-        return Deadlock(
-            "Deadlock found when trying to get lock; try restarting transaction (global transaction"
-            f" {self.gtrid} was rolled back: {why})"
-        )
+        return Deadlock(f"global transaction {self.gtrid} was rolled back: {why}")

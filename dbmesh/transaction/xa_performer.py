@@ -73,21 +73,25 @@ class XaPerformer:
 
     async def _send(self, name: str, verb: str, failpoint: str, tail: str = "") -> None:
         """A statement of XA on the client's own connection."""
+        await self._run(name, failpoint, f"{verb} {self.branches.xid(self.gtrid, name).sql}{tail}")
+
+    async def _run(self, name: str, failpoint: str, sql: str) -> None:
         connection = self._own(name)
         if connection is None:
             raise BackendLost(name, False, "its branch has ended")
-        sql = f"{verb} {self.branches.xid(self.gtrid, name).sql}{tail}"
-        await step(failpoint, name, lambda: connection.execute(sql))
+        try:
+            await step(failpoint, name, lambda: connection.execute(sql))
+        except BackendLost:
+            self._drop(name, reusable=False)
+            raise
 
     async def _end(self, name: str) -> Done:
-        connection = self._own(name)
-        assert connection is not None
         table = self.branches.shards.place(name).name("branch")
         sql = (
             f"INSERT INTO {table} (gtrid, ds, bseq, state, mode, schema_ver, owner, epoch) VALUES ({text(self.gtrid)},"
             f" {text(name)}, {BSEQ}, 'COMMITTED', '{MODE}', 0, {text(self.log.owner)}, {self.log.epoch})"
         )
-        await step("branch", name, lambda: connection.execute(sql))
+        await self._run(name, "branch", sql)
         await self._send(name, "XA END", "xa_end")
         return Done()
 
@@ -102,9 +106,13 @@ class XaPerformer:
         return Done()
 
     async def one_phase(self, name: str) -> Done:
-        """Commit a branch without preparing it: the server alone decides."""
+        """Commit a branch without preparing it: the server alone decides. Raises BackendLost, started: it may have."""
         try:
             await self._send(name, "XA END", "xa_end")
+        except MeshError as error:
+            self._drop(name, reusable=False)
+            raise BackendLost(name, False, error.message) if isinstance(error, BackendLost) else error from error
+        try:
             await self._send(name, "XA COMMIT", "xa_commit", " ONE PHASE")
         except MeshError:
             self._drop(name, reusable=False)

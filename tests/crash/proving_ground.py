@@ -51,9 +51,14 @@ TABLES = (
     " UNIQUE KEY (owner))",
     "CREATE TABLE ledger (id INT PRIMARY KEY, line VARCHAR(40))",
 )
+MODES = {
+    "eager": "dbmesh_transaction = 'base', dbmesh_base_mode = 'eager'",
+    "deferred": "dbmesh_transaction = 'base', dbmesh_base_mode = 'deferred'",
+    "xa": "dbmesh_transaction = 'xa'",
+}
 # The client's statements, before COMMIT or ROLLBACK; {b0} … are ids of the lane, {n0} and {n1} new ones.
 STATEMENTS = (
-    "SET dbmesh_transaction = 'base', dbmesh_base_mode = '{mode}'",
+    "SET {mode}",
     "BEGIN",
     "INSERT INTO ledger (id, line) VALUES ({n0}, 'one'), ({n1}, 'two')",
     "UPDATE account SET balance = balance - 10.5 WHERE id = {b0}",
@@ -157,7 +162,7 @@ class Lane:
 
     def ids(self) -> dict[str, int | str]:
         line = self.first + (self.transaction + 5) * 2
-        return {f"b{n}": self.first + n for n in range(5)} | {"n0": line, "n1": line + 1, "mode": self.mode}
+        return {f"b{n}": self.first + n for n in range(5)} | {"n0": line, "n1": line + 1, "mode": MODES[self.mode]}
 
     def play(self, proxy: Proxy) -> None:
         """Run the transaction; the mesh dies somewhere in it."""

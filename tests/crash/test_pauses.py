@@ -28,7 +28,7 @@ def test_a_paused_mesh_changes_nothing_any_more(ground: Ground, point: str, comm
     (lane,) = ground.lanes([commits])
     client = threading.Thread(target=lane.play, args=(sleeper,))
     client.start()
-    until_true(lambda: _stopped(sleeper.pid), f"{point} was not reached: {lane}")
+    until_true(lambda: stopped(sleeper.pid), f"{point} was not reached: {lane}")
     ground.settle()
     os.kill(sleeper.pid, signal.SIGCONT)
     client.join(30)
@@ -51,7 +51,7 @@ def test_a_mesh_that_is_paused_in_a_deferred_commit_tells_the_truth(ground: Grou
     (lane,) = ground.lanes([True], "deferred")
     client = threading.Thread(target=lane.play, args=(sleeper,))
     client.start()
-    until_true(lambda: _stopped(sleeper.pid), f"{point} was not reached: {lane}")
+    until_true(lambda: stopped(sleeper.pid), f"{point} was not reached: {lane}")
     ground.settle()
     os.kill(sleeper.pid, signal.SIGCONT)
     client.join(30)
@@ -97,6 +97,6 @@ def test_a_mesh_that_is_told_to_end_undoes_what_is_open(ground: Ground) -> None:
     judge(ground, [lane], before)
 
 
-def _stopped(pid: int) -> bool:
+def stopped(pid: int) -> bool:
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
         return stat.read().rpartition(")")[2].split()[0] == "T"
