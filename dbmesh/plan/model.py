@@ -35,8 +35,8 @@ class Write:
     """DML on one data node in actual names, in the parts that a BASE transaction takes its images with.
 
     ``op``: 'I', 'U' or 'D'. ``source``: the FROM item (``"`t_1` AS `t`"``). ``head``: the statement's text up to
-    WHERE; ``where``, ``order_by`` and ``limit``: what follows those words, '' without. ``insert_rows``: the text
-    of each value of each row.
+    WHERE; ``where``, ``order_by`` and ``limit``: what follows those words, '' without. ``set_values``: the text that
+    each of ``set_columns`` is assigned. ``insert_rows``: the text of each value of each row.
     """
 
     op: Literal["I", "U", "D"]
@@ -47,6 +47,7 @@ class Write:
     order_by: str = ""
     limit: str = ""
     set_columns: tuple[str, ...] = ()
+    set_values: tuple[str, ...] = ()
     insert_columns: tuple[str, ...] = ()
     insert_rows: tuple[tuple[str, ...], ...] = ()
     ignore: bool = False
@@ -61,6 +62,7 @@ class Write:
             where=change(self.where),
             order_by=change(self.order_by),
             limit=change(self.limit),
+            set_values=tuple([change(value) for value in self.set_values]),
             insert_rows=tuple([tuple([change(str(value)) for value in row]) for row in self.insert_rows]),
         )
 

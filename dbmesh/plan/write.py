@@ -312,11 +312,31 @@ class _Planner:
             order_by=clause("ORDER"),
             limit=clause("LIMIT"),
             set_columns=tuple(column.name for column, _ in self.assignments),
+            set_values=tuple(splice(self.text, self.literals, edits, *span) for span in self._assigned(head_end)),
             ignore=self.ignore,
         )
 
     def _set_start(self) -> int:
         return next(token.start for token in self.tokens if token.upper == "SET" and token.start >= self.top[0].span[1])
+
+    def _assigned(self, end: int) -> list[tuple[int, int]]:
+        """Where the values that SET assigns stand in the text, in order. ``end``: of the SET clause."""
+        if not isinstance(self.tree, exp.Update):
+            return []
+        spans: list[tuple[int, int]] = []
+        depth, in_value = 0, False
+        for token in self.tokens:
+            if not self._set_start() < token.start < end:
+                continue
+            if depth == 0 and token.text == ",":
+                in_value = False
+            elif in_value:
+                spans[-1] = (min(spans[-1][0], token.start), token.end)
+            elif depth == 0 and token.text == "=":
+                in_value = True
+                spans.append((end, end))
+            depth += (token.text == "(") - (token.text == ")")
+        return spans
 
     def _template(self, edits: Sequence[Edit]) -> Template:
         return splice(self.text, self.literals, edits, end=self.tokens[-1].end)

@@ -42,6 +42,7 @@ class WriteParts:
     order_by: Template
     limit: Template
     set_columns: tuple[str, ...]
+    set_values: tuple[Template, ...]
     ignore: bool
 
     def sentry(self, at: Place, literals: Sequence[str], call: Call) -> str:
@@ -63,6 +64,7 @@ class WriteParts:
             order_by=text(self.order_by),
             limit=text(self.limit),
             set_columns=self.set_columns,
+            set_values=tuple(text(value) for value in self.set_values),
             ignore=self.ignore,
         )
 

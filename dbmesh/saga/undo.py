@@ -42,6 +42,11 @@ class UndoRecord:
         return key_condition(self.key)
 
     @property
+    def old_condition(self) -> str:
+        """The row by the key that it had before, and has again once it is restored."""
+        return key_condition({name: (self.before or {}).get(name, value) for name, value in self.key.items()})
+
+    @property
     def crc(self) -> int:
         """CRC-32 over everything that the compensation relies on."""
         parts = (
@@ -116,7 +121,7 @@ class Numbers:
 
 def _record(recording: Recording, schema: str, old: Row | None, new: Row | None, numbers: Numbers) -> UndoRecord:
     op: Op = "I" if old is None else "D" if new is None else "U"
-    row = old or new
+    row = new or old  # by the key that it has now
     assert row is not None
     names = {name.lower(): name for name in row.values}
     key = {names[c.lower()]: row.values[names[c.lower()]] for c in recording.key.columns}

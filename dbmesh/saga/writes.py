@@ -6,8 +6,8 @@ it runs between the client's own clauses in the client's own session.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from dbmesh.errors import NotSupported
@@ -41,6 +41,8 @@ class Write(Protocol):
     @property
     def set_columns(self) -> tuple[str, ...]: ...
     @property
+    def set_values(self) -> tuple[str, ...]: ...
+    @property
     def insert_columns(self) -> tuple[str, ...]: ...
     @property
     def insert_rows(self) -> tuple[tuple[str, ...], ...]: ...
@@ -57,7 +59,8 @@ class Recording:
     """How one write on one table is recorded. ``touched``: columns that the compensation checks and restores.
 
     ``keys_only``: without images; only which global locks it would meet is asked. ``candidates``: the condition of the
-    rows that an INSERT may meet, '' when it fails where it meets any.
+    rows that an INSERT may meet, '' when it fails where it meets any. ``moved``: key columns (in lower case) to which
+    an UPDATE gives a new value, a constant.
     """
 
     write: Write
@@ -68,6 +71,7 @@ class Recording:
     capture: Capture
     keys_only: bool = False
     candidates: str = ""
+    moved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -101,30 +105,36 @@ class Recording:
         return f"{write.head}\n{tail}"
 
     def after(self, rows: Sequence[Row]) -> str:
-        """Read the rows again, by key."""
-        where = self.rows_condition(rows)
+        """Read the rows again, by the key that they have then."""
+        where = self.rows_condition(rows, self.moved)
         return f"SELECT {self.capture.select_list} FROM {self.write.source} WHERE {where} LIMIT {ALL_ROWS} FOR UPDATE"
 
-    def rows_condition(self, rows: Sequence[Row]) -> str:
-        if len(self.key.columns) == 1:
+    def rows_condition(self, rows: Sequence[Row], moved: Mapping[str, str] | None = None) -> str:
+        """``moved``: key columns, in lower case, that have this value instead of the rows'."""
+        if len(self.key.columns) == 1 and not moved:
             return self._one_column(rows)
-        return " OR ".join(f"({self._row_condition(row)})" for row in rows)
+        return " OR ".join(f"({self._row_condition(row, moved or {})})" for row in rows)
 
     def _one_column(self, rows: Sequence[Row]) -> str:
-        equalities = [self._row_condition(row) for row in rows]
+        equalities = [self._row_condition(row, {}) for row in rows]
         left = {text.partition(" = ")[0] for text in equalities}
         if len(left) != 1 or len(rows) == 1:
             return " OR ".join(equalities)
         return f"{left.pop()} IN ({', '.join(text.partition(' = ')[2] for text in equalities)})"
 
-    def _row_condition(self, row: Row) -> str:
+    def _row_condition(self, row: Row, moved: Mapping[str, str]) -> str:
         names = {name.lower(): name for name in row.values}
-        return " AND ".join(condition(quoted(names[c.lower()]), row.values[names[c.lower()]]) for c in self.key.columns)
+        return " AND ".join(
+            f"{quoted(c)} = {moved[c.lower()]}"
+            if c.lower() in moved
+            else condition(quoted(names[c.lower()]), row.values[names[c.lower()]])
+            for c in self.key.columns
+        )
 
     def key_of(self, row: Row) -> tuple[str | None, ...]:
-        """What the row's key weighs: equal for the before and the after image of one row."""
+        """What the row's key weighs, but for what is moved: equal for the before and the after image of one row."""
         weights = {name.lower(): weight for name, weight in row.weights.items()}
-        return tuple(weights[c.lower()] for c in self.key.columns)
+        return tuple(weights[c.lower()] for c in self.key.columns if c.lower() not in self.moved)
 
 
 def _clause(keyword: str, text: str) -> str:
@@ -144,7 +154,15 @@ def recording(write: Write, table: Table) -> Recording:
         return Recording(write, table, key, tuple(stored), indexes, capture, candidates=_candidates(write, table))
     changed = {name.lower() for name in write.set_columns}
     touched = [c.name for c in table.columns if c.name.lower() in changed or (c.on_update and not c.generated)]
-    return Recording(write, table, key, tuple(touched), indexes, capture_of(table, [*touched, *key.columns], indexes))
+    capture = capture_of(table, [*touched, *key.columns], indexes)
+    return Recording(write, table, key, tuple(touched), indexes, capture, moved=moved_keys(write, table))
+
+
+def moved_keys(write: Write, table: Table) -> dict[str, str]:
+    """The key columns, in lower case, that an UPDATE assigns, and the text of the value."""
+    keys = {name.lower() for name in key_index(table).columns}
+    assigned = zip(write.set_columns, write.set_values, strict=False) if write.op == "U" else ()
+    return {name.lower(): value for name, value in assigned if name.lower() in keys}
 
 
 def tracing(write: Write, table: Table) -> Recording:

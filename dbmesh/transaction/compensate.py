@@ -244,7 +244,7 @@ async def _round(
 
 
 async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compensation, word: Word | None) -> None:
-    current = await current_image(link, record)
+    current = await found_image(link, record)
     sql = record.reverse_sql
     try:
         ours = still_ours(record, current)
@@ -259,7 +259,7 @@ async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compe
         done.tell(record, "already restored")
         return
     answer: Answer = await step("compensate_row", data_source, lambda: link.execute(sql))
-    restored = await current_image(link, record)
+    restored = await current_image(link, record, old=True)
     if answer.affected != 1 or restored != record.before:
         raise DirtyRow(
             f"{_row(record)} could not be restored exactly (affected {answer.affected}):"
@@ -291,15 +291,25 @@ def still_ours(record: UndoRecord, current: Image | None) -> bool:
     raise DirtyRow(f"{_row(record)} was changed by others: {difference(record.after, current)}")
 
 
-async def current_image(link: Link, record: UndoRecord, lock: bool = True) -> Image | None:
-    """The row's touched columns as they are now, locked; None when the row does not exist."""
+async def found_image(link: Link, record: UndoRecord, lock: bool = True) -> Image | None:
+    """The row as it is now, by the key that the transaction gave it, else by the one that it had before."""
+    image = await current_image(link, record, lock)
+    if image is None and record.old_condition != record.row_condition:
+        image = await current_image(link, record, lock, old=True)
+    return image
+
+
+async def current_image(link: Link, record: UndoRecord, lock: bool = True, old: bool = False) -> Image | None:
+    """The row's touched columns as they are now, locked; None when the row does not exist.
+
+    ``old``: the row with the key that it had before the transaction.
+    """
     shape = record.after if record.after is not None else record.before
     assert shape is not None
     clause = " FOR UPDATE" if lock else ""
+    where = record.old_condition if old else record.row_condition
     expressions = [e for name, value in shape.items() for e in capture(value.kind, quoted(name))]
-    answer = await link.execute(
-        f"SELECT {', '.join(expressions)} FROM {record.name} WHERE {record.row_condition} LIMIT 2{clause}"
-    )
+    answer = await link.execute(f"SELECT {', '.join(expressions)} FROM {record.name} WHERE {where} LIMIT 2{clause}")
     if not answer.rows:
         return None
     if len(answer.rows) > 1:

@@ -10,7 +10,7 @@ from dbmesh.errors import MeshError
 from dbmesh.saga.states import TO_COMPENSATE
 from dbmesh.saga.undo import UndoRecord
 from dbmesh.transaction.branches import Branch
-from dbmesh.transaction.compensate import DirtyRow, current_image, difference, still_ours
+from dbmesh.transaction.compensate import DirtyRow, difference, found_image, still_ours
 from dbmesh.transaction.log import GlobalTransaction
 from dbmesh.transaction.recovery import Proxy
 
@@ -91,7 +91,7 @@ async def _now(proxy: Proxy, name: str, record: UndoRecord) -> str:
     """How the row is now, next to what the compensation expects."""
     try:
         async with proxy.links.link(name) as link:
-            current = await current_image(link, record, lock=False)
+            current = await found_image(link, record, lock=False)
         return "as the transaction left it" if still_ours(record, current) else "as before the transaction"
     except DirtyRow as dirty:
         return str(dirty)

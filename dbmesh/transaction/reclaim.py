@@ -71,9 +71,8 @@ async def _keys(link: Link, data_source: str, records: Sequence[UndoRecord], tab
         if table is None:
             raise DirtyRow(f"nothing is known of table {record.name}")
         capture = _capture(table)
-        answer = await link.execute(
-            f"SELECT {capture.select_list} FROM {record.name} WHERE {record.row_condition} LIMIT 2 FOR UPDATE"
-        )
+        where = " OR ".join({record.row_condition, record.old_condition})
+        answer = await link.execute(f"SELECT {capture.select_list} FROM {record.name} WHERE {where} LIMIT 3 FOR UPDATE")
         rows = [capture.read(row) for row in answer.rows]
         keys |= lock_keys(record.schema, record.table, _with_key(table), rows)
     return keys

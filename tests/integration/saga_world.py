@@ -106,7 +106,18 @@ def update(
 ) -> RouteUnit:
     head = f"UPDATE {'IGNORE ' if ignore else ''}`{table}` SET {assignments}"
     names = tuple(re.findall(r"(?:^|,)\s*`?(\w+)`?\s*=", assignments))
-    write = Write("U", table, f"`{table}`", head, where=where, set_columns=names, ignore=ignore, **more)
+    values = re.findall(r"(?:^|,)\s*`?\w+`?\s*=\s*((?:[^,(]|\([^)]*\))*)", assignments)
+    write = Write(
+        "U",
+        table,
+        f"`{table}`",
+        head,
+        where=where,
+        set_columns=names,
+        set_values=tuple(values) if len(values) == len(names) else (),
+        ignore=ignore,
+        **more,
+    )
     return RouteUnit(data_source, table, head + (f" WHERE {where}" if where else ""), write)
 
 

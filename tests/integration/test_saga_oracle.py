@@ -108,6 +108,7 @@ KINDS = (
     "delete_one",
     "clash",
     "self",
+    "move",
 )
 CODECS = {"utf8mb4": "utf-8", "latin1": "cp1252", "gbk": "gbk"}
 
@@ -202,6 +203,8 @@ def units(case: Case) -> Iterator[RouteUnit]:
             yield update("ds_0", "t", f"c0 = {values[0]}", "", order_by="id DESC", limit="2")
         elif kind == "clash":
             yield update("ds_0", "t", f"{names[-1]} = {values[-1]}", "c0 = 0")
+        elif kind == "move":
+            yield update("ds_0", "t", f"id = {key_text(case.key, number + 7)}, c0 = c0", f"id = {key}")
         elif kind == "self":
             yield update("ds_0", "t", "c0 = CONCAT(c0, 'x')", "CONCAT(id, '') > 'K1'")
         elif kind in ("ignore", "odku", "odku_key", "replace"):

@@ -91,6 +91,7 @@ def test_an_update_in_parts_for_a_saga() -> None:
     assert write.head == "UPDATE IGNORE `t_order_1` o SET o.note='x', made=now()"
     assert (write.where, write.order_by, write.limit) == ("o.user_id=3", "made", "2")
     assert write.set_columns == ("note", "made")
+    assert write.set_values == ("'x'", "now()")
     assert write.ignore
 
 

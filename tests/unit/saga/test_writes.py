@@ -69,6 +69,22 @@ def test_a_composite_key_is_pinned_row_by_row() -> None:
     assert record.rows_condition(rows) == f"{one} OR {one}"
 
 
+def test_a_row_with_a_new_key_is_found_by_it_and_goes_back_to_the_old_one() -> None:
+    table = replace(ACCOUNT, primary_key=("id", "owner"))
+    write = replace(UPDATE, set_columns=("ID", "balance"), set_values=("9", "balance + 1"))
+    gates.check(write, table)
+    record = recording(write, table)
+    values = {**row("6", "1.00").values, "owner": Value("text:utf8mb4", "a")}
+    old = Row(values, {"id": "6", "owner": "A"})
+    new = Row(values | {"id": Value("num", "9"), "balance": Value("num", "2.00")}, {"id": "9", "owner": "A"})
+    assert "WHERE (`ID` = 9 AND `owner` = 'a') LIMIT" in record.after([old]).replace("`id` = 9", "`ID` = 9")
+    (undo,) = undo_records(record, "shop", pairs_of(record, [old], [new]), Numbers(0, 1, 1))
+    assert undo.row_condition == "`id` = 9 AND `owner`='a'"
+    assert undo.old_condition == "`id` = 6 AND `owner`='a'"
+    assert undo.reverse_sql.startswith("UPDATE `shop`.`account_1` SET `id`=6, `balance`=1.00")
+    assert {key.text for key in lock_keys("shop", "t", record.locked, [old, new])} >= {"PRIMARY(6,a)", "PRIMARY(9,a)"}
+
+
 def test_only_rows_that_changed_get_an_undo_record() -> None:
     record = recording(UPDATE, ACCOUNT)
     before, after = [row("6", "1.00"), row("7", "2.00")], [row("7", "2.00"), row("6", "0.00")]
@@ -146,7 +162,8 @@ def test_without_a_primary_key_the_smallest_unique_not_null_key_names_a_row() ->
     ("write", "table", "reason"),
     [
         ({"op": "X"}, {}, "this form"),
-        ({"set_columns": ("ID",)}, {}, "key column ID"),
+        ({"set_columns": ("ID",), "set_values": ("id + 1",)}, {}, "key column ID"),
+        ({"set_columns": ("ID",), "set_values": ("7",), "ignore": True}, {}, "key column ID"),
         ({"set_columns": ("alias.x",)}, {}, "not known"),
         ({}, {"primary_key": (), "unique": ()}, "no primary or unique not-null key"),
         ({}, {"engine": "MEMORY"}, "not transactional"),
