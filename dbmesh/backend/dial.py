@@ -89,7 +89,7 @@ async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
     )
     await login.connect()
     transport = login.take_transport()
-    _notice_death(transport)
+    notice_death(transport.get_extra_info("socket"))
     connection = Connection(source.name, capabilities, transport, login.thread_id(), _version(login))
     transport.set_protocol(cast(asyncio.Protocol, connection))
     try:
@@ -102,9 +102,8 @@ async def _dial(source: DataSource, capabilities: Capabilities) -> Connection:
     return connection
 
 
-def _notice_death(transport: asyncio.Transport) -> None:
+def notice_death(sock: socket.socket | None) -> None:
     """Let the kernel end a connection whose machine is gone: nothing waits for it longer than `GONE_SECONDS`."""
-    sock = transport.get_extra_info("socket")
     if sock is None or sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

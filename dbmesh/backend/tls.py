@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any
 
@@ -23,6 +24,12 @@ class TlsLogin(_Asyncmy):  # type: ignore[misc]
     def __init__(self, *, tls: TlsRules | None, **options: object) -> None:
         super().__init__(ssl=None if tls is None else client_context(tls), **options)
         self._tls = tls
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """Of the connection."""
+        found: socket.socket | None = self._transport.get_extra_info("socket")
+        return found
 
     async def _get_server_information(self) -> None:
         await super()._get_server_information()

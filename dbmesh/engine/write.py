@@ -38,7 +38,8 @@ async def in_own_transaction(
     generation: Generation, caller: Caller, run: Callable[[LocalTransaction], Awaitable[Outcome]]
 ) -> Outcome:
     """An autocommit statement in a local transaction that has nothing but this statement."""
-    own = LocalTransaction(generation.lender, caller.capabilities, generation.deadlocks)
+    patience = generation.rules.transaction.commit_timeout
+    own = LocalTransaction(generation.lender, caller.capabilities, generation.deadlocks, patience=patience)
     try:
         outcome = await run(own)
         await uninterrupted(own.commit())

@@ -113,7 +113,13 @@ def _follow_transaction(session: Session, pin: Pin) -> None:
             session.transaction = None
     elif transaction is None and open_there:
         kind = LocalTransaction if session.transaction_mode == "local" else SingleTransaction
-        local = kind(pin, session.capabilities, session.generation.deadlocks, branches={pin.data_source: connection})
+        local = kind(
+            pin,
+            session.capabilities,
+            session.generation.deadlocks,
+            branches={pin.data_source: connection},
+            patience=session.rules.transaction.commit_timeout,
+        )
         local.will_write([pin.data_source])
         pin.lend_on()
         session.transaction = ClientTransaction.around(session, local)

@@ -228,12 +228,14 @@ class ClientTransaction:
 def _local(session: Session, mode: str, options: tuple[str, ...], client: str) -> LocalTransaction:
     generation = session.generation
     shared = generation.lender, session.capabilities, generation.deadlocks
+    patience = generation.rules.transaction.commit_timeout
     if mode == "xa":
         if _SNAPSHOT in options:
             raise NotSupported("XA transactions have no snapshot of their beginning", "leave it out, or add READ ONLY")
-        return XaTransaction(*shared, _xa_statements(session, options), proxy=session.mesh.proxy, client=client)
+        begin = _xa_statements(session, options)
+        return XaTransaction(*shared, begin, patience=patience, proxy=session.mesh.proxy, client=client)
     kind = SingleTransaction if mode == "single" else LocalTransaction
-    return kind(*shared, _begin_statements(session, options))
+    return kind(*shared, _begin_statements(session, options), patience=patience)
 
 
 def _check_temporary(session: Session, plan: Plan) -> None:

@@ -170,6 +170,7 @@ def _transaction(mesh: Source, part: document.TransactionPart) -> TransactionRul
         part.lock_wait,
         part.retention,
         part.deadlock_timeout,
+        part.commit_timeout,
     )
 
 

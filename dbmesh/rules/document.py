@@ -276,6 +276,7 @@ class TransactionPart(Part):
     deadlock_timeout: float = Field(
         0.5, ge=0, description="How long a transaction waits before it is looked for in deadlocks; 0: never"
     )
+    commit_timeout: Seconds = Field(30.0, description="How long one server's COMMIT or ROLLBACK is waited for")
 
 
 class MeshFile(Part):

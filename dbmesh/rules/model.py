@@ -292,6 +292,7 @@ class TransactionRules:
     lock_wait: float = 5.0
     retention: float = 86400.0
     deadlock_timeout: float = 0.5
+    commit_timeout: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Saga:
             tuple(proxy.links.data_sources),
             proxy.rules.deadline if deadline is None else deadline,
             client[:255],
+            patience=proxy.rules.commit_timeout,
         )
 
     @property

@@ -157,6 +157,7 @@ class Deferred(Watch):
         names = tuple(branches)
         proxy = self.proxy
         performer = Performer(proxy.shards, proxy.log, self.gtrid, proxy.instance, 1, names, client=self._client)
+        performer.patience = proxy.rules.commit_timeout
         connections = {name: local.branches[name] for name in names}
         numbers = Numbers(self._seq, DEFERRED, self._statements)
         performer.statement = Statement(_Branches(local), dict(connections), numbers, "ascii", set())

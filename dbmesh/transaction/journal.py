@@ -36,7 +36,7 @@ def listed(keys: Iterable[LockKey]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The branch ``bseq`` of one global transaction on one data source."""
+    """The branch ``bseq`` of one global transaction on one data source. ``patience``: seconds for each statement."""
 
     connection: Runs
     place: Place
@@ -46,6 +46,7 @@ class Journal:
     owner: str
     epoch: int
     encoding: str
+    patience: float | None = None
 
     async def write(self, undo: Sequence[UndoRecord], locks: Iterable[LockKey], versions: Sequence[int]) -> None:
         """Raises RowLocked, TooManyRows, MeshError."""
@@ -55,7 +56,7 @@ class Journal:
 
     async def _send(self, name: str, sql: str) -> Result:
         raw = sql.encode(self.encoding, "surrogateescape")
-        return await step(name, self.data_source, lambda: self.connection.execute(raw))
+        return await step(name, self.data_source, lambda: self.connection.execute(raw, self.patience))
 
     async def lock(self, keys: Sequence[LockKey], state: LockState = LockState.HELD) -> None:
         """Take the rows' global locks; those that the transaction already has stay with their first branch."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from asyncmy.errors import Error as DriverError
 
+from dbmesh.backend.dial import notice_death
 from dbmesh.backend.tls import TlsLogin
 from dbmesh.errors import BackendError, BackendLost
 from dbmesh.rules.model import DataSource
@@ -55,10 +56,13 @@ class Link:
     def in_transaction(self) -> bool:
         return bool(self._driver.get_transaction_status())
 
-    async def execute(self, sql: str | bytes, seconds: float = STATEMENT_SECONDS) -> Answer:
-        """Run one statement. Raises errors.BackendError, or errors.BackendLost when no answer came in time."""
+    async def execute(self, sql: str | bytes, seconds: float | None = None) -> Answer:
+        """Run one statement. Raises errors.BackendError, or errors.BackendLost when no answer came in time.
+
+        ``seconds``: None stands for STATEMENT_SECONDS.
+        """
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(STATEMENT_SECONDS if seconds is None else seconds):
                 await self._driver.query(sql if isinstance(sql, bytes) else sql.encode())
         except (DriverError, OSError, TimeoutError) as error:
             raise _translated(self.data_source, error) from error
@@ -88,6 +92,7 @@ async def dial(source: DataSource) -> Link:
     try:
         async with asyncio.timeout(source.pool.connect_timeout + 1):
             await driver.connect()
+            notice_death(driver.socket)
             link = Link(source.name, driver)
             for statement in _SESSION:
                 await link.execute(statement)

@@ -37,7 +37,8 @@ class LocalTransaction:
     ``deadlocks``: who looks for waits in a circle over several servers. ``written``: where a statement has changed, or
     may have changed, rows. ``aborted``: why it was rolled back while the client still thinks it is in it. ``ended``: a
     server has ended it, as a deadlock does, and the client is out of it. ``ending``: its branches are being committed,
-    so that it waits for nobody.
+    so that it waits for nobody. ``patience``: seconds that one server's COMMIT or ROLLBACK is waited for, None for
+    ever; then its connection is closed.
     """
 
     lender: Lender
@@ -50,6 +51,7 @@ class LocalTransaction:
     aborted: str | None = None
     ended: bool = False
     ending: bool = False
+    patience: float | None = None
 
     @property
     def atomic(self) -> bool:
@@ -145,7 +147,7 @@ class LocalTransaction:
         while self.branches:
             name, connection = next(iter(self.branches.items()))
             try:
-                await connection.execute("COMMIT")
+                await connection.execute("COMMIT", self.patience)
             except MeshError as error:
                 self._drop(name)
                 await self._roll_back()
@@ -176,7 +178,7 @@ class LocalTransaction:
                 self._give_back(name)
 
     async def _undo(self, name: str, connection: Connection) -> None:
-        await connection.execute("ROLLBACK")
+        await connection.execute("ROLLBACK", self.patience)
 
     async def savepoint(self, name: str) -> None:
         """SAVEPOINT on every branch, and on those that join later. ``name``: as it stands in SQL, quoted."""

@@ -82,7 +82,8 @@ async def drive(
 class Performer:
     """Commands of one global transaction. ``statement``: set while a statement runs.
 
-    ``tables``: what the servers say of their tables now, for `Reclaim`.
+    ``tables``: what the servers say of their tables now, for `Reclaim`. ``patience``: seconds that a shard's COMMIT or
+    ROLLBACK is waited for; then its outcome is asked for.
     """
 
     shards: Shards
@@ -97,6 +98,7 @@ class Performer:
     logged: bool = False
     tables: Tables | None = None
     mode: str | None = None  # None: what the row's first state says
+    patience: float | None = None
 
     async def run(self, steps: Steps) -> Outcome:
         """Drive a coordinator's generator to its end."""
@@ -183,7 +185,8 @@ class Performer:
 
     def _journal(self, statement: Statement, name: str, bseq: int) -> Journal:
         place, connection = self.shards.place(name), statement.connections[name]
-        return Journal(connection, place, self.gtrid, name, bseq, self.owner, self.epoch, statement.encoding)
+        encoding, patience = statement.encoding, self.patience
+        return Journal(connection, place, self.gtrid, name, bseq, self.owner, self.epoch, encoding, patience)
 
     def _refused(self, statement: Statement, error: Exception) -> Reply:
         if isinstance(error, GateClosed):
@@ -210,7 +213,7 @@ class Performer:
             statement.drop(name, reusable=False)
             return
         try:
-            await connection.execute(b"ROLLBACK")
+            await connection.execute(b"ROLLBACK", self.patience)
         except MeshError:
             statement.drop(name, reusable=False)
         else:
@@ -226,7 +229,7 @@ class Performer:
         assert statement is not None
         connection = statement.connections[command.data_source]
         try:
-            await step("commit", command.data_source, lambda: connection.execute(b"COMMIT"))
+            await step("commit", command.data_source, lambda: connection.execute(b"COMMIT", self.patience))
         except (BackendError, BackendLost) as error:
             statement.drop(command.data_source, reusable=False)
             if isinstance(error, BackendLost) and not error.started:

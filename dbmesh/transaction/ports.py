@@ -29,9 +29,12 @@ class Result(Protocol):
 
 
 class Runs(Protocol):
-    """What runs statements. Raises errors.BackendError and errors.BackendLost."""
+    """What runs statements. ``time_limit``: in seconds, None for as long as it takes.
 
-    async def execute(self, sql: bytes, /) -> Result: ...
+    Raises errors.BackendError, and errors.BackendLost also when the time is over.
+    """
+
+    async def execute(self, sql: bytes, time_limit: float | None = None, /) -> Result: ...
 
 
 class Connection(Runs, Protocol):

@@ -113,6 +113,11 @@ class Proxy:
         task.add_done_callback(lambda done: self._forget(gtrid, done))
         return task
 
+    @property
+    def busy(self) -> tuple[asyncio.Task[Any], ...]:
+        """The ends of transactions that this process is driving."""
+        return tuple(self._busy.values())
+
     def _forget(self, gtrid: str, task: asyncio.Task[Any]) -> None:
         if self._busy.get(gtrid) is task:
             del self._busy[gtrid]

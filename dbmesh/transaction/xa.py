@@ -47,8 +47,8 @@ class XaTransaction(LocalTransaction):
     async def _undo(self, name: str, connection: Connection) -> None:
         sql = self.proxy.xa.xid(self.gtrid, name).sql
         with suppress(BackendError):  # after a deadlock a branch cannot be ended any more, only rolled back
-            await connection.execute(f"XA END {sql}")
-        await connection.execute(f"XA ROLLBACK {sql}")
+            await connection.execute(f"XA END {sql}", self.patience)
+        await connection.execute(f"XA ROLLBACK {sql}", self.patience)
 
     async def _roll_back(self) -> None:
         await super()._roll_back()
@@ -79,6 +79,7 @@ class XaTransaction(LocalTransaction):
         proxy = self.proxy
         client = self.client[:255]
         log = Performer(proxy.shards, proxy.log, self.gtrid, proxy.instance, 1, participants, client=client, mode=MODE)
+        log.patience = self.patience
         return XaPerformer(log, proxy.xa, self)
 
     async def _commit_one(self, names: list[str]) -> None:

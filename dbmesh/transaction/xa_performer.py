@@ -80,7 +80,7 @@ class XaPerformer:
         if connection is None:
             raise BackendLost(name, False, "its branch has ended")
         try:
-            await step(failpoint, name, lambda: connection.execute(sql))
+            await step(failpoint, name, lambda: connection.execute(sql, self.log.patience))
         except BackendLost:
             self._drop(name, reusable=False)
             raise

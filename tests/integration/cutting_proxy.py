@@ -11,12 +11,14 @@ from types import TracebackType
 class CuttingProxy:
     """``cut``: the bytes of a request that is not passed on any more; its connection ends instead.
 
-    ``deliver``: pass that request on all the same, and keep its answer.
+    ``deliver``: pass that request on all the same, and keep its answer. ``hold``: say nothing instead, as a server that
+    is stopped does, and keep the connection.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.cut: bytes | None = None
         self.deliver = False
+        self.hold = False
         self._server = host, port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -44,6 +46,8 @@ class CuttingProxy:
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(1 << 16):
+                if self.hold and self.cut is not None and self.cut in data:
+                    continue
                 if self.cut is not None and self.cut in data:
                     if self.deliver:
                         client.shutdown(socket.SHUT_WR)

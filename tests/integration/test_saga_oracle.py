@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from dbmesh.backend.catalog import ServerCatalog
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.errors import BackendError, NotSupported
 from dbmesh.plan.model import RouteUnit
 from dbmesh.saga.script import reverse_script
+from dbmesh.saga.states import TxState
 from dbmesh.sandbox import Server
 from dbmesh.transaction.base import Saga
 from tests.integration.saga_world import Client, World, delete, dump, insert, insert_select, rules_of, update, upsert
 
-EXAMPLES = int(os.environ.get("DBMESH_ORACLE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("DBMESH_SAGAS", "40"))
 
 NUMBERS = ["0", "1", "-1", "127", "3", "12.5", "-0.001", "1e3", "16777217", "NULL", "0.1", "255"]
 TEXTS = ["''", "'a'", "'A '", "'it''s'", "'Zoë'", "'ab  '", "x'00ff'", "'%_'", "NULL", "'0'", "'ß'", "'\t'"]
@@ -76,6 +78,12 @@ TYPES: dict[str, list[str]] = {
     "ENUM('a','','b c','ë')": ["'a'", "''", "3", "'nope'", "NULL", "'ë'"],
     "SET('x','y','z')": ["'x,z'", "''", "7", "NULL"],
     "JSON": ["'{\"a\": 1.50}'", "'[1, \"ü\"]'", "NULL"],
+    "SMALLINT UNSIGNED": NUMBERS,
+    "MEDIUMINT": NUMBERS,
+    "LONGTEXT CHARACTER SET utf32": TEXTS,
+    "TINYBLOB": TEXTS,
+    "GEOMETRY": ["ST_GeomFromText('LINESTRING(0 0,1 2)', 4326)", "NULL"],
+    "INET4": ["'10.0.0.1'", "NULL"],
     "INET6": ["'::1'", "'10.0.0.1'", "NULL"],
     "UUID": ["'123e4567-e89b-12d3-a456-426655440000'", "NULL"],
     "POINT": ["POINT(1,2)", "NULL"],
@@ -109,6 +117,13 @@ KINDS = (
     "clash",
     "self",
     "move",
+    "ignore",
+    "odku",
+    "odku_key",
+    "replace",
+    "select",
+    "update_ignore",
+    "delete_ignore",
 )
 CODECS = {"utf8mb4": "utf-8", "latin1": "cp1252", "gbk": "gbk"}
 
@@ -122,7 +137,7 @@ class Case:
     found_rows: bool
     seed: tuple[tuple[str, ...], ...]
     statements: tuple[tuple[str, tuple[str, ...]], ...]
-    named: tuple[str, ...] = field(default=())
+    ending: str
 
 
 def sendable(case: Case, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,7 +187,8 @@ def cases(draw: st.DrawFn) -> Case:
     seed = draw(st.lists(values, min_size=0, max_size=5))
     kinds = st.sampled_from(KINDS)
     statements = draw(st.lists(st.tuples(kinds, values), min_size=1, max_size=8))
-    return Case(key, tuple(types), extra, state, draw(st.booleans()), tuple(seed), tuple(statements))
+    ending = draw(st.sampled_from(["rollback", "by hand", "undo"]))
+    return Case(key, tuple(types), extra, state, draw(st.booleans()), tuple(seed), tuple(statements), ending)
 
 
 def create(case: Case) -> str:
@@ -266,9 +282,11 @@ async def play(case: Case, world: World, plain: World) -> None:
             assert dump(*world.sources["ds_0"])["t"] == dump(*plain.sources["ds_0"])["t"], (
                 f"rows differ after {unit.sql}"
             )
-        if len(case.seed) % 2:
+        if case.ending == "by hand":
             await by_hand(world, saga)
             assert world.dump() == before
+        if case.ending == "undo":
+            await commit_and_undo(world, saga)
         await saga.rollback()
         assert world.dump() == before
         world.clean()
@@ -280,6 +298,18 @@ async def play(case: Case, world: World, plain: World) -> None:
         await world.close()
         for _ in range(3):  # the loop's next turns end the sockets
             await asyncio.sleep(0)
+
+
+async def commit_and_undo(world: World, saga: Saga) -> None:
+    """As `dbmesh tx undo` does."""
+    await saga.commit()
+    proxy = world.proxies[0]
+    await asyncio.gather(*proxy.busy)
+    found = await proxy.log.read(saga.gtrid)
+    if found is not None:
+        outcome = await proxy.undo(found, ServerCatalog(world.clusters[0], world.rules), "test")
+        assert outcome is not None
+        assert outcome.state is TxState.ROLLED_BACK, outcome
 
 
 async def by_hand(world: World, saga: Saga) -> None:
@@ -320,6 +350,7 @@ def zones(servers: tuple[Server, Server]) -> None:
     )
 
 
+@pytest.mark.timeout(120 + 5 * EXAMPLES)
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -19,6 +19,7 @@ from tests.integration.conftest import EMPTY_RULES, MESH_RULES, TOWN_RULES, Town
 from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.test_session_pools import settled
 
+IMPATIENT = MESH_RULES.replace("lock_wait: 0.4", "lock_wait: 0.4, commit_timeout: 0.5")
 BOTH = "INSERT INTO person (id, name) VALUES (1, 'one'), (2, 'two')"  # 1 is on the first server, 2 on the second
 
 
@@ -33,7 +34,7 @@ def cut_mesh(town_mesh: Town, proxy: CuttingProxy, sandbox: Sandbox) -> Iterator
     """A mesh of its own over the town's schemas, its way to the second server through ``proxy``."""
     second = town_mesh.servers[1]
     address = f"host: {second.host}, port: {second.port},"
-    rules = write_rules(sandbox.folder / "cut", town_mesh.servers, mesh=MESH_RULES, town=TOWN_RULES, empty=EMPTY_RULES)
+    rules = write_rules(sandbox.folder / "cut", town_mesh.servers, mesh=IMPATIENT, town=TOWN_RULES, empty=EMPTY_RULES)
     text = (rules / "town.yaml").read_text()
     (rules / "town.yaml").write_text(text.replace(address, f"host: 127.0.0.1, port: {proxy.port},"))
     mesh = Mesh(sandbox.folder / "cut_mesh", rules, Account("app", "secret"))
@@ -45,7 +46,7 @@ def cut_mesh(town_mesh: Town, proxy: CuttingProxy, sandbox: Sandbox) -> Iterator
 @pytest.fixture
 def cut(town: Town, cut_mesh: Mesh, proxy: CuttingProxy) -> Iterator[Connection]:
     """A client of that mesh; its first transaction has both branches' connections dialled."""
-    proxy.cut, proxy.deliver = None, False
+    proxy.cut, proxy.deliver, proxy.hold = None, False, False
     with closing(cut_mesh.connection("town", user="app", password="secret", autocommit=True)) as connection:
         yield connection
     proxy.cut = None
@@ -67,6 +68,43 @@ def test_a_commit_that_held_on_one_shard_only_names_both(
         assert len(town.persons()) == (2 if deliver else 1)
         cursor.execute("DO 0")  # the session goes on, out of the transaction
         assert not cut.server_status & 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "request_", "told"),
+    [
+        ("local", b"\x03COMMIT", r"1180.*unknown on ds_\d .*no answer within"),
+        ("base", b"\x03COMMIT", "1213.*was undone"),
+        ("base", b"`branch`", "1180.*no answer within.*every shard was rolled back"),
+    ],
+)
+def test_a_commit_without_an_answer_is_given_up_and_its_outcome_told(
+    cut: Connection, proxy: CuttingProxy, town: Town, mode: str, request_: bytes, told: str
+) -> None:
+    with cut.cursor() as cursor:
+        cursor.execute(f"SET dbmesh_transaction = '{mode}'")
+        cursor.execute("BEGIN")
+        cursor.execute(BOTH)
+        proxy.cut, proxy.hold = request_, True
+        with pytest.raises(pymysql.MySQLError) as raised:
+            cursor.execute("COMMIT")
+        proxy.cut = None
+        assert re.search(told, str(raised.value.args))
+        assert town.persons() == ({1: "one"} if mode == "local" else {})
+        cursor.execute("ROLLBACK")
+
+
+def test_a_rollback_without_an_answer_is_given_up_and_done_all_the_same(
+    cut: Connection, proxy: CuttingProxy, town: Town
+) -> None:
+    with cut.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(BOTH)
+        proxy.cut, proxy.hold = b"ROLLBACK", True
+        cursor.execute("ROLLBACK")
+        proxy.cut = None
+        cursor.execute(BOTH)
+    assert len(town.persons()) == 2
 
 
 def test_an_autocommit_statement_that_committed_on_one_shard_only_says_so(

@@ -71,6 +71,8 @@ def test_the_effect_is_the_difference() -> None:
         ("update", {"a": "1"}, {"a": "1"}, 1, 1, True, True),
         ("update", {}, {"b": "1"}, 1, 2, False, False),  # somebody else's row, written meanwhile
         ("update", {}, {"b": "2"}, 2, 3, False, False),  # its rows meet each other
+        ("update", {"a": "1"}, {}, 1, 2, True, False),  # a row got a key by which it was not found again
+        ("update", {"a": "1"}, {"b": "1"}, 2, 3, True, False),
         ("replace", {"a": "1", "b": "1"}, {"c": "1"}, 1, 3, False, True),
         ("replace", {"a": "1"}, {"a": "1"}, 1, 1, False, True),
         ("replace", {"a": "1"}, {"a": "1"}, 1, 2, False, True),
