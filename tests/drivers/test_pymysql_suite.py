@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dbmesh.sandbox.install import InstallError
-from tests.drivers.programs import pymysql_suite
 from tests.drivers.world import World
+from tests.programs import pymysql_suite
 
 # test -> why it fails. Everything else must pass, and these must fail.
 KNOWN = {

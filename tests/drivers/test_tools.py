@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from dbmesh.sandbox.endpoint import Endpoint
 from dbmesh.sandbox.install import InstallError
-from tests.drivers import programs
+from tests import programs
 from tests.drivers.adapters.mariadb_cli import arguments
 from tests.drivers.world import DATABASE, SINGLE, World
 
 SYSBENCH_ROWS = 400
 
 
-def program(name: str, package: str) -> list[str]:
+def started(search: Callable[..., list[str]], *words: str) -> list[str]:
+    """The start of a command line; without the program the test is skipped."""
     try:
-        return programs.program(name, package)
+        return search(*words)
     except InstallError as error:
         pytest.skip(str(error))
 
@@ -31,7 +33,7 @@ def run(line: list[str], stdin: bytes = b"") -> str:
 
 
 def cli(endpoint: Endpoint, *options: str, stdin: bytes = b"") -> str:
-    start = program("mariadb", "mariadb-client-core")
+    start = started(programs.mariadb)
     return run(start + arguments(endpoint, "--default-character-set=utf8mb4", *options), stdin)
 
 
@@ -90,7 +92,7 @@ def test_the_command_line_reads_a_script_with_comments_and_delimiters(filled: Wo
 
 
 def dump(endpoint: Endpoint, *options: str) -> bytes:
-    line = program("mariadb-dump", "mariadb-client")
+    line = started(programs.program, "mariadb-dump", "mariadb-client")
     more = arguments(endpoint, "--default-character-set=utf8mb4", "--hex-blob", "--skip-dump-date", *options)
     done = subprocess.run(line + more, capture_output=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
@@ -161,7 +163,7 @@ def sysbench(endpoint: Endpoint, script: str, mode: str, *arguments: str) -> str
         "rand-seed": 7,
         "auto-inc": "off",
     }
-    line = [*program("sysbench", "sysbench"), script, *(f"--{name}={value}" for name, value in options.items())]
+    line = [*started(programs.sysbench, script), *(f"--{name}={value}" for name, value in options.items())]
     return run([*line, *arguments])
 
 

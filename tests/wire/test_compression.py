@@ -21,6 +21,7 @@ from dbmesh.protocol.handshake import HandshakeResponse
 from dbmesh.sandbox import Server
 from tests.certificates import Authority
 from tests.flavour import numbers
+from tests.programs import mariadb
 from tests.wire.live import Live
 from tests.wire.raw import CAPABILITIES, RawClient
 from tests.wire.test_commands import running
@@ -171,7 +172,7 @@ def test_mysql_connector_python(live: Live, authority: Authority, pure: bool, tl
 @pytest.mark.parametrize("tls", [True, False])
 def test_the_mariadb_command_line(live: Live, authority: Authority, tls: bool) -> None:
     done = subprocess.run(
-        ["mariadb", "--no-defaults", "-h127.0.0.1", f"-P{live.port}", "-uapp", "-psécret", "--compress", "-N",
+        [*mariadb(), "--no-defaults", "-h127.0.0.1", f"-P{live.port}", "-uapp", "-psécret", "--compress", "-N",
          f"--ssl-ca={authority.file}" if tls else "--skip-ssl",
          "-e", rf"SELECT COUNT(*) FROM {numbers(1000)}; SELECT REPEAT('ä', 3000); \s"],
         capture_output=True, text=True, timeout=20, check=False,

@@ -17,6 +17,7 @@ from dbmesh.frontend.login import Limits
 from dbmesh.protocol import Capability
 from dbmesh.protocol.auth import CACHING_SHA2, NATIVE
 from dbmesh.protocol.framing import frame
+from tests.programs import mariadb
 from tests.wire.live import Live
 from tests.wire.raw import CAPABILITIES, RawClient
 
@@ -66,7 +67,7 @@ def test_the_mariadb_command_line(live: Live, kind: str, plugin: str) -> None:
     live.door.plugin = plugin
     where = [f"--socket={live.socket}"] if kind == "socket" else ["-h127.0.0.1", f"-P{live.port}"]
     done = subprocess.run(
-        ["mariadb", "--no-defaults", "-uapp", "-psécret", *where, "--skip-ssl", "-N", "-e", "SELECT 'ä', 1; SELECT 2"],
+        [*mariadb(), "--no-defaults", "-uapp", "-psécret", *where, "--skip-ssl", "-N", "-e", "SELECT 'ä', 1; SELECT 2"],
         capture_output=True,
         text=True,
         timeout=20,

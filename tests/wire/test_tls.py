@@ -22,6 +22,7 @@ from dbmesh.protocol.framing import frame
 from dbmesh.rules.model import ServerTls
 from dbmesh.rules.passwords import double_sha1
 from tests.certificates import Authority
+from tests.programs import mariadb
 from tests.wire.live import Live
 from tests.wire.raw import CAPABILITIES, RawClient
 from tests.wire.test_login import ask, connect, until
@@ -101,7 +102,7 @@ def test_a_client_that_wants_the_password_in_clear_gets_its_way_where_nobody_can
 
 def test_the_mariadb_command_line_sees_the_cipher(live: Live, authority: Authority) -> None:
     done = subprocess.run(
-        ["mariadb", "--no-defaults", "-h127.0.0.1", f"-P{live.tls_port}", "-uapp", "-psécret", "--ssl",
+        [*mariadb(), "--no-defaults", "-h127.0.0.1", f"-P{live.tls_port}", "-uapp", "-psécret", "--ssl",
          f"--ssl-ca={authority.file}", "--ssl-verify-server-cert", "-e", r"SELECT 'ä'; \s"],
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip

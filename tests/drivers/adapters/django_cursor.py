@@ -29,6 +29,9 @@ import django.db
 from django.conf import settings
 from django.db.backends.mysql.base import DatabaseWrapper
 
+# TLS, in the driver's words
+REQUIRED = {"ssl": {"check_hostname": False}} if sys.modules["MySQLdb"] is pymysql else {"ssl_mode": "REQUIRED"}
+
 if not settings.configured:
     settings.configure(
         DATABASES={},
@@ -81,7 +84,7 @@ def failure(error: Exception) -> Failure | None:
 
 
 def connect(endpoint: Endpoint, database: str, tls: bool) -> Client:
-    return DjangoClient(wrapper(endpoint, database, {"ssl_mode": "REQUIRED"} if tls else {}))
+    return DjangoClient(wrapper(endpoint, database, REQUIRED if tls else {}))
 
 
 def wrapper(endpoint: Endpoint, database: str, options: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dbmesh.sandbox.endpoint import Endpoint
 from tests.drivers.adapter import Adapter, Answer, Client, Failure, Row
-from tests.drivers.programs import program
+from tests.programs import mariadb
 
 _ERROR = re.compile(rb"^ERROR (\d+) \((\w+)\)", re.MULTILINE)
 _ESCAPE = re.compile(rb"\\([ntr0\\])")
@@ -110,7 +110,7 @@ def failure(error: Exception) -> Failure | None:
 
 
 def connect(endpoint: Endpoint, database: str, tls: bool) -> Client:
-    start = program("mariadb", "mariadb-client-core")
+    start = mariadb()
     mode = ["--batch", "--unbuffered", "--force", "--quick", "--max-allowed-packet=64M"]
     options = [*mode, "--default-character-set=utf8mb4", "--ssl" if tls else "--skip-ssl"]
     return CliClient([*start, *arguments(endpoint, *options, database)])

@@ -1,4 +1,4 @@
-"""Programs and sources that the driver tests need and that pip cannot install: found, or fetched from Debian."""
+"""Programs and sources that the tests need and that pip cannot install: found, or fetched from Debian."""
 
 from __future__ import annotations
 
@@ -29,8 +29,24 @@ def program(name: str, package: str) -> list[str]:
         ensure_packages(name, [package])
         if found := shutil.which(name):
             return [found]
-    environment = unpacked_environment(unpacked)
+    environment = dict(unpacked_environment(unpacked))
+    for plugins in unpacked.glob("usr/lib/*/libmariadb3/plugin"):
+        environment["MARIADB_PLUGIN_DIR"] = str(plugins)
     return ["env", *(f"{key}={value}" for key, value in environment.items()), str(unpacked / "usr" / "bin" / name)]
+
+
+def mariadb() -> list[str]:
+    """The start of a ``mariadb`` command line."""
+    return program("mariadb", "mariadb-client-core")
+
+
+def sysbench(script: str) -> list[str]:
+    """The start of a command line that runs one of sysbench's own scripts."""
+    start = program("sysbench", "sysbench")
+    scripts = cache_folder() / "debian" / "usr" / "share" / "sysbench"
+    if start[0] != "env":
+        return [*start, script]
+    return ["env", f"LUA_PATH={scripts}/?.lua;;", *start[1:], str(scripts / f"{script}.lua")]
 
 
 def pymysql_suite() -> Path:
@@ -46,7 +62,10 @@ def pymysql_suite() -> Path:
             if hashlib.sha256(archive.read_bytes()).hexdigest() != _SUITE_SHA256:
                 raise InstallError(f"{archive.name} is not the file it was")
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                if hasattr(tarfile, "data_filter"):  # Python 3.11.4
+                    tar.extractall(folder, filter="data")
+                else:
+                    tar.extractall(folder)
             [unpacked] = [path for path in Path(folder).iterdir() if (path / "pymysql" / "tests").is_dir()]
             unpacked.rename(target)
     return target
