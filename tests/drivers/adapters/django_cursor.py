@@ -29,8 +29,10 @@ import django.db
 from django.conf import settings
 from django.db.backends.mysql.base import DatabaseWrapper
 
-# TLS, in the driver's words
-REQUIRED = {"ssl": {"check_hostname": False}} if sys.modules["MySQLdb"] is pymysql else {"ssl_mode": "REQUIRED"}
+# with TLS and without, in the driver's words
+_PYMYSQL = {True: {"ssl": {"check_hostname": False}}, False: {"ssl_disabled": True}}
+_MYSQLCLIENT = {True: {"ssl_mode": "REQUIRED"}, False: {}}
+TLS: dict[bool, dict[str, Any]] = _PYMYSQL if sys.modules["MySQLdb"] is pymysql else _MYSQLCLIENT
 
 if not settings.configured:
     settings.configure(
@@ -84,7 +86,7 @@ def failure(error: Exception) -> Failure | None:
 
 
 def connect(endpoint: Endpoint, database: str, tls: bool) -> Client:
-    return DjangoClient(wrapper(endpoint, database, REQUIRED if tls else {}))
+    return DjangoClient(wrapper(endpoint, database, TLS[tls]))
 
 
 def wrapper(endpoint: Endpoint, database: str, options: dict[str, Any]) -> Any:
