@@ -16,7 +16,7 @@ from dbmesh.engine.caller import Caller, Outcome, WarningRow
 from dbmesh.engine.collector import Collector, outcome_of
 from dbmesh.engine.federate import WRITING, gather_in
 from dbmesh.engine.generation import Generation
-from dbmesh.engine.write import add_info, write
+from dbmesh.engine.write import write
 from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.plan.model import Bound, Effect, Effects, Staging
 from dbmesh.protocol.resultset import decode_text_row
@@ -27,7 +27,8 @@ from dbmesh.transaction.local import LocalTransaction
 _READING = WRITING.with_charsets("utf8mb4", "utf8mb4_general_ci", None)
 _LONGEST_CLOCK_WAIT = 5.0  # seconds for a key generator whose clock stepped back
 _ONLY_ON_SHARDS = frozenset({1062, 1216, 1217, 1451, 1452, 3819, 4025})  # unique and foreign keys, checks
-_REFERENCED = 1451
+_REFERENCED, _UNKNOWN_COLUMN = 1451, 1054
+_DUPLICATES = re.compile(rb"Duplicates: (\d+)")
 
 
 class NotAtomic(NotSupported):
@@ -58,6 +59,8 @@ class Staged:
             return error
         if self.staging.ignore and self.staging.counted == "scratch" and error.errno in _ONLY_ON_SHARDS:
             return NotSupported(f"IGNORE of what only a data node finds ({error.message})", "leave IGNORE out")
+        if self.staging.as_client and error.errno == _UNKNOWN_COLUMN:
+            return NotSupported(f"ON DUPLICATE KEY UPDATE with what was selected, over data nodes ({error.message})")
         if self.moves and error.errno == _REFERENCED:
             return NotSupported(f"a row that others refer to would have to be replaced ({error.message})")
         return error
@@ -68,12 +71,18 @@ class Staged:
         if self.staging.counted == "scratch":
             return first
         warnings = first.warnings + outcome.warnings
-        records = b"Records: %d  Duplicates: 0  Warnings: 0" % first.affected
-        info = add_info(outcome.info, b"Records: 0  Duplicates: 0  Warnings: %d" % first.warnings)
         told = replace(outcome, warnings=warnings, warning_rows=[*first.warning_rows, *outcome.warning_rows])
-        told.info = info if first.affected else records
+        duplicates = self._duplicates(outcome)
+        told.info = b"Records: %d  Duplicates: %d  Warnings: %d" % (first.affected, duplicates, warnings)
         told.given_ids = self.given_ids
         return told
+
+    def _duplicates(self, outcome: Outcome) -> int:
+        """Of an INSERT's rows; a server does not tell them of a statement with one row alone."""
+        found = _DUPLICATES.search(outcome.info)
+        if found is not None or not self.bound.units:
+            return int(found[1]) if found is not None else 0
+        return 1 - outcome.affected if self.staging.ignore else max(0, outcome.affected - 1)
 
 
 async def run_staged(
@@ -200,7 +209,9 @@ def _staged(bound: Bound, staging: Staging, made: Sequence[Effects], outcome: Ou
     last = made[-1]
     following = Bound(bound.kind, bound.route_kind, units, last_insert_id=last.last_insert_id, affected=bound.affected)
     state = caller.state
-    if not staging.as_client:
+    if staging.as_client:
+        state = state.with_variables({"time_zone": "'+00:00'"}) if staging.in_utc else state
+    else:
         state = state.with_variables(dict(WRITING.variables)).with_charsets("utf8mb4", "utf8mb4_general_ci", "utf8mb4")
     moves = any(effects.moves for effects in made)
     return Staged(staging, following, Collector(state, caller.capabilities), outcome, moves, last.given_ids)

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field, replace
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.key_tokens import key_token
-from dbmesh.plan.model import Effects, RouteUnit, Write
+from dbmesh.plan.model import Call, Effects, RouteUnit, Write
 from dbmesh.plan.travel import Travel, travel
 from dbmesh.protocol.charset import UnknownCharacterSet, python_codec
 from dbmesh.rewrite import quoted
+from dbmesh.route.key_numbers import INTEGER_TYPES
 from dbmesh.route.keys import stored_value
 from dbmesh.rules.model import BroadcastTable, DataNode, KeyValue, ShardedTable, TableRule
 from dbmesh.schema import Column, Table
 
 MOST_KEYS = 200  # rows of one UPDATE or DELETE
 MOST_CHARACTERS = 1 << 19  # of one INSERT's rows, unless a single one is longer
-ROW_NUMBER = "dm_row"  # of a scratch table that an INSERT has filled
+TARGET = "dm_target"  # the scratch table that an INSERT fills
+ROW_NUMBER = "dm_row"  # its rows' numbers
 Cells = Sequence[bytes | None]
 
 _COMPARED = frozenset(
@@ -305,3 +307,108 @@ def _batches(rows: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ..
             start, size = at, 0
         size += length
     yield rows[start:]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The column whose missing values are made: by the mesh (``generated``), else by the one server of the table."""
+
+    column: str
+    generated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """Rows that the client's text has put into `TARGET`. ``create``: that table; ``call``: who makes keys.
+
+    ``verb``: INSERT, INSERT IGNORE or REPLACE; ``tails``: ON DUPLICATE KEY UPDATE … by data node, () without.
+    """
+
+    written: WrittenTable
+    create: str
+    verb: str
+    tails: tuple[str, ...]
+    numbers: Numbers | None
+    call: Call
+
+    @property
+    def name(self) -> str:
+        return self.written.rule.name
+
+    @property
+    def what(self) -> str:
+        keyed = " and a generated key" if self.numbers is not None and self.numbers.generated else ""
+        return f"{self.verb} of the rows, each with its values{keyed}" + (
+            " and the client's ON …" if self.tails else ""
+        )
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return (TARGET,)
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        return (self.create,)
+
+    @property
+    def read(self) -> str:
+        items = ", ".join(travel(column).read for column in self.written.stored)
+        return f"SELECT {items} FROM {quoted(TARGET)} ORDER BY {ROW_NUMBER}"
+
+    def effects(self, rows: Iterable[Cells]) -> Effects:
+        columns = self.written.stored
+        names = [column.name.lower() for column in columns]
+        ways = [travel(column) for column in columns]
+        at = names.index(self.numbers.column) if self.numbers is not None else -1
+        new = Insertion(self.written, columns)
+        made: list[int] = []
+        last, asked, given = 0, False, False
+        for row in rows:
+            values = dict(zip(names, row, strict=True))
+            texts = ["NULL" if v is None else way.write(v) for way, v in zip(ways, row, strict=True)]
+            if self.numbers is not None and self._asks(columns[at], row[at]):
+                asked = True
+                texts[at], values[names[at]] = self._next(made)
+            elif at >= 0:
+                given, last = True, _whole(row[at])
+            new.add(0 if self._by_server and asked else self.written.home(values, 0), tuple(texts))
+        units = new.units(self.verb, self.tails, bool(self.tails))
+        if not asked:
+            return Effects(units, last_insert_id=last, given_ids=at >= 0)
+        if self._by_server:
+            if given and len(units) > 1:
+                raise NotSupported("so many rows, of which some ask for an AUTO_INCREMENT value and some give it")
+            return Effects(units)
+        if self.tails:
+            raise NotSupported("ON DUPLICATE KEY UPDATE of rows whose keys are generated", "give the keys")
+        return Effects(units, last_insert_id=made[0] if made else 0)
+
+    @property
+    def _by_server(self) -> bool:
+        return self.numbers is not None and not self.numbers.generated
+
+    def _asks(self, column: Column, raw: bytes | None) -> bool:
+        if raw is None:
+            return True
+        return self.call.zero_asks and column.type in INTEGER_TYPES and int(raw) == 0
+
+    def _next(self, made: list[int]) -> tuple[str, bytes | None]:
+        """A new key as a literal, and as its column would be read; ``made``: those that are numbers."""
+        assert self.numbers is not None
+        if not self.numbers.generated:
+            if len(self.written.rule.nodes) > 1:
+                raise NotSupported(
+                    f"an AUTO_INCREMENT value for '{self.numbers.column}' of '{self.name}': each data node would count"
+                    " for itself",
+                    f"configure a key generator for it or give '{self.numbers.column}' a value",
+                )
+            return "NULL", None
+        key = self.call.next_key(self.name)
+        if isinstance(key, int):
+            made.append(key)
+            return str(key), str(key).encode("ascii")
+        return f"'{key}'", key.encode("ascii")
+
+
+def _whole(raw: bytes | None) -> int:
+    return int(raw) if raw is not None and raw.isdigit() else 0

@@ -38,18 +38,26 @@ def _route(bound: Bound) -> str:
     return f"{bound.route_kind.value}, {nodes}" + (f" on {sources} data sources" if sources > 1 else "")
 
 
-def _federation(federation: Federation, what: str = "federate") -> Iterable[str]:
-    yield f"{what} on {federation.data_source}:"
-    for shipment in federation.shipments:
-        yield f"  {shipment.create}"
-        yield f"    filled by {len(shipment.units)} of the route units"
+def _federation(federation: Federation) -> Iterable[str]:
+    yield f"federate on {federation.data_source}:"
+    yield from _shipments(federation)
     yield f"  {federation.sql}"
 
 
+def _shipments(federation: Federation) -> Iterable[str]:
+    for shipment in federation.shipments:
+        yield f"  {shipment.create}"
+        yield f"    filled by {len(shipment.units)} of the route units"
+
+
 def _staging(staging: Staging) -> Iterable[str]:
-    yield from _federation(staging.federation, "first done")
+    yield f"first done on {staging.federation.data_source}:"
+    yield from _shipments(staging.federation)
     for effect in staging.effects:
-        yield f"  then by key, on the data nodes of '{effect.name}': {effect.what}"
+        yield from (f"  {statement}" for statement in effect.before)
+    yield f"  {staging.federation.sql}"
+    for effect in staging.effects:
+        yield f"then by key, on the data nodes of '{effect.name}': {effect.what}"
 
 
 def _stages(spec: MergeSpec) -> Iterable[str]:

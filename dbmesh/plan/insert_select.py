@@ -1,4 +1,4 @@
-"""INSERT … SELECT: only where one data source has all that is read, and every new row belongs there, too."""
+"""INSERT … SELECT: as it is where one data source has all that is read and gets every new row, else staged."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from sqlglot import exp
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.insert_text import InsertText, given_columns
+from dbmesh.plan.mistakes import check_text
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName, Write
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
 from dbmesh.plan.select import sample_of
 from dbmesh.plan.session_functions import user_variables
+from dbmesh.plan.staged_insert import StagedInsert, plan_staged_insert
 from dbmesh.plan.write_text import answered_edits, file_grant, qualified_edits, sets_last_insert_id
 from dbmesh.rewrite import Edit, TableSlot, Template, quoted, splice
 from dbmesh.route.conditions import AllOf, Condition
@@ -50,12 +52,19 @@ class StoredKey:
 
 @dataclass(kw_only=True)
 class InsertSelectPlan(Plan):
-    """``route``: the references of the SELECT, and the written table last."""
+    """``route``: the references of the SELECT, and the written table last.
+
+    ``refusal``: why no single data source may do it, whatever the values; ``staged``: how it is done then;
+    ``unstaged``: why not.
+    """
 
     route: RouteTemplate
     template: Template
     unsure_ids: bool
     write: Write | None
+    refusal: NotSupported | None = None
+    staged: StagedInsert | None = None
+    unstaged: NotSupported | None = None
 
     def _write(self, table: str, sql: str) -> Write | None:
         return self.write and replace(self.write, table=table, source=quoted(table), head=sql)
@@ -64,6 +73,16 @@ class InsertSelectPlan(Plan):
         return sample_of(self.route, self.template, literals, call)
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
+        try:
+            return self._on_one(literals, call)
+        except NotSupported as refusal:
+            if self.staged is None:
+                raise self.unstaged or refusal from None
+            return self.staged.bind(literals, call)
+
+    def _on_one(self, literals: Sequence[str], call: Call) -> Bound:
+        if self.refusal is not None:
+            raise self.refusal
         placement = place(self.route, literals)
         if len(placement.places) != 1:
             raise NotSupported(_APART, "restrict it to one sharding key, or read the rows and insert them")
@@ -86,19 +105,24 @@ async def plan_insert_select(
     keys: Mapping[str, Column | None],
 ) -> Plan:
     """The plan of an INSERT or REPLACE whose rows come from a query."""
-    if isinstance(rule, BroadcastTable) and len(rule.nodes) > 1:
-        raise NotSupported("INSERT … SELECT into a broadcast table", "read the rows and insert them")
     blocks = find_blocks(_query(insert))
     if system_tables(blocks):
         raise NotSupported("INSERT … SELECT from the servers' own tables")
     sources = await resolve(blocks, scope)
     written = Target(_reference(insert, len(sources), database), database, rule, keys)
-    route = route_template(blocks, sources)
+    query = route_template(blocks, sources)
+    route, refusal = query, None
     if isinstance(rule, ShardedTable):
-        route = await _Homes(insert, scope, blocks, sources, written, rule, table).route(route)
+        homes = _Homes(insert, scope, blocks, sources, written, rule, table)
+        try:
+            route = await homes.route(query)
+        except NotSupported as why:
+            route, refusal = replace(query, conditions={**query.conditions, len(sources): None}), why
+    elif isinstance(rule, BroadcastTable) and len(rule.nodes) > 1:
+        refusal = NotSupported("INSERT … SELECT into a broadcast table", "read the rows and insert them")
     route = replace(route, targets=(*route.targets, written), apart=route.apart or _APART)
     names = dict.fromkeys((TableName(database.name, insert.table), *table_names(sources)))
-    return InsertSelectPlan(
+    plan = InsertSelectPlan(
         kind=classify(insert.text),
         tables=tuple(names),
         writes=True,
@@ -108,7 +132,14 @@ async def plan_insert_select(
         template=_template(insert, blocks, written, len(sources)),
         write=_write(insert, table),
         unsure_ids=_gives_ids(insert, table),
+        refusal=refusal,
     )
+    try:
+        plan.staged = await plan_staged_insert(insert, scope, database, rule, table, blocks, query)
+    except NotSupported as why:
+        plan.unstaged = why
+    await check_text(route, plan.template, insert.text, literal_spans(insert.text), scope)
+    return plan
 
 
 def _gives_ids(insert: InsertText, table: Table | None) -> bool:

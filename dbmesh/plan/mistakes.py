@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dbmesh.errors import BackendError
 from dbmesh.plan.model import Scope
 from dbmesh.plan.select import SelectPlan
+from dbmesh.rewrite import Template
 from dbmesh.route.placement import place_on
+from dbmesh.route.router import RouteTemplate
 from dbmesh.sql.statement import Statement
 
 # What depends on the statement alone, not on the rows or on the session's variables (MySQL 8.4 error reference, 2).
@@ -33,11 +37,17 @@ _MISTAKES = frozenset({
 
 async def check_whole(plan: SelectPlan, statement: Statement, scope: Scope) -> None:
     """Raise what a server says of the client's statement, with actual tables of one data source in it."""
-    where = place_on(plan.route, 0)
-    if where is None or not plan.route.conditions:
+    await check_text(plan.route, plan.single, statement.text, statement.literals, scope)
+
+
+async def check_text(
+    route: RouteTemplate, template: Template, text: str, spans: Sequence[tuple[int, int]], scope: Scope
+) -> None:
+    """The same of a statement's parts. ``spans``: of its literals."""
+    where = place_on(route, 0)
+    if where is None or not route.conditions:
         return
-    literals = [statement.text[start:end] for start, end in statement.literals]
-    sql = plan.single.render(literals, where.tables, lambda _: "0")
+    sql = template.render([text[start:end] for start, end in spans], where.tables, lambda _: "0")
     try:
         await scope.catalog.check(where.data_source, sql)
     except BackendError as error:

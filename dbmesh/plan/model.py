@@ -174,7 +174,8 @@ class Staging:
     ``federation``: gathers the rows, which stay locked, and has the client's text for the scratch tables. ``names``:
     scratch table → what the client calls it. ``ignore``: the client's IGNORE. ``strict``: what a condition cannot
     compare is an error. ``most_held``: bytes of changes that may wait in the mesh. ``counted``: 'scratch' when that
-    server's counts are the answer's, 'shards' for an INSERT. ``as_client``: parts of it are the client's text.
+    server's counts are the answer's, 'shards' for an INSERT. ``as_client``: parts of what the shards do are the
+    client's text; ``in_utc``: and moments in it are told in UTC.
     """
 
     federation: Federation
@@ -185,6 +186,7 @@ class Staging:
     most_held: int
     counted: Literal["scratch", "shards"] = "scratch"
     as_client: bool = False
+    in_utc: bool = False
 
 
 @dataclass(frozen=True, slots=True)

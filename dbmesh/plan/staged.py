@@ -86,13 +86,8 @@ async def plan_staged(text: WriteText, scope: Scope) -> StagedWrite | None:
     tokens = text.blocks.statement.tokens
     check_gatherable(tokens)
     check_parted(tokens)
-    tables: dict[int, Table] = {}
-    for target in text.route.targets:
-        table = await scope.columns(target.rule)
-        if table is None:
-            return None
-        tables[target.reference.index] = table
-    return _Stager(text, tables, scope).plan()
+    tables = await tables_of(text.route, scope)
+    return None if tables is None else _Stager(text, tables, scope).plan()
 
 
 class _Stager:
@@ -239,6 +234,17 @@ def _check_anew(rule: TableRule, table: Table, ignore: bool) -> None:
         raise NotSupported(
             f"foreign keys ({', '.join(table.cascades)}) change other tables when a row of '{rule.name}' is replaced"
         )
+
+
+async def tables_of(route: RouteTemplate, scope: Scope) -> dict[int, Table] | None:
+    """What every reference is; None offline."""
+    tables: dict[int, Table] = {}
+    for target in route.targets:
+        table = await scope.columns(target.rule)
+        if table is None:
+            return None
+        tables[target.reference.index] = table
+    return tables
 
 
 def declaration(column: Column, plain: bool = False) -> str:

@@ -93,7 +93,6 @@ INSERT INTO item () VALUES ();
 INSERT INTO item (id, name) VALUES (4010, DEFAULT), (4011, DEFAULT(name));
 INSERT INTO item (id, stamp) VALUES (4012, NULL);
 INSERT INTO item (id, name) SELECT 4013, 'selected';
--- refused: its rows are on several data nodes, and INSERT … SELECT would read or write several data nodes
 INSERT INTO item (id, name) SELECT id + 5000, name FROM item WHERE id = 5;
 INSERT INTO item (id, name) VALUES (4014, 'x') RETURNING id, name;
 INSERT INTO item (id, name) VALUES (4038, 'h'), (4031, 'a'), (4034, 'd'), (4030, 'z'), (4035, 'e') RETURNING name, id, grp, id + 1 AS next;
@@ -113,6 +112,39 @@ INSERT INTO item (id, grp, name) VALUES (4018, 1, CONCAT('a', 'b')), (4019, 2, U
 INSERT INTO item (id, grp) VALUES (4020, 4), (4021, grp);
 INSERT INTO item (id, seen) VALUES (4022, CURDATE() - INTERVAL 1 DAY);
 INSERT INTO item (id, name) VALUES (4023, DATABASE());
+-- scenario: INSERT … SELECT over several data nodes
+INSERT INTO item (id, name, price) SELECT item_id + 300000 + part_id * 1000, label, qty FROM part WHERE qty > 5;
+INSERT INTO item SELECT id + 1000000, grp, name, code, price, ratio, weight, born, seen, stamp, dur, kind, flags, raw, yr, big, note FROM item WHERE id BETWEEN 0 AND 500;
+-- wording: which of several rows fails first
+INSERT INTO item (id, name) SELECT id, name FROM item WHERE grp = 3;
+INSERT IGNORE INTO item (id, name) SELECT id + 1, name FROM item WHERE grp = 3;
+REPLACE INTO item (id, name) SELECT id + 1, name FROM item WHERE grp = 4;
+INSERT INTO item (id, grp) SELECT id + 1, grp FROM item WHERE grp = 4 ON DUPLICATE KEY UPDATE grp = VALUES(grp) + 100;
+INSERT INTO item (id, grp) SELECT 7777, 'no number' FROM item WHERE grp = 4 LIMIT 1;
+INSERT INTO item (id, nothing) SELECT 7777, name FROM item WHERE grp = 4 LIMIT 1;
+INSERT INTO item (id, name) SELECT 7777 FROM item WHERE grp = 4 LIMIT 1;
+INSERT INTO part (item_id, part_id) SELECT id, 5 FROM item WHERE grp = 1;
+INSERT INTO part (item_id, part_id) SELECT id, 5 FROM item WHERE grp = 10000;
+INSERT INTO part (item_id, part_id, qty) SELECT id, 555, COUNT(*) OVER () FROM item WHERE grp = 1;
+REPLACE INTO part SELECT part_id, item_id, qty + 1, label FROM part;
+INSERT INTO diary (line, grp) SELECT name, id FROM item WHERE grp = 2 ORDER BY id;
+SELECT LAST_INSERT_ID(), ROW_COUNT();
+INSERT INTO diary (id, line, grp) SELECT 5000 + id, name, id FROM item WHERE grp = 5 AND id BETWEEN 0 AND 200 ORDER BY id;
+SELECT LAST_INSERT_ID(), ROW_COUNT();
+INSERT INTO diary (id, line, grp) SELECT NULL, name, 3 FROM item WHERE grp = 5 ORDER BY id;
+SELECT LAST_INSERT_ID(), ROW_COUNT();
+INSERT INTO region (id, name) SELECT part_id + 1000, LEFT(label, 20) FROM part ORDER BY part_id LIMIT 5;
+INSERT INTO person (name, mail) SELECT CONCAT('n', id), name FROM item WHERE grp = 1;
+INSERT INTO token SELECT CONCAT('n', id), grp FROM item WHERE grp = 8 UNION ALL SELECT CONCAT('p', part_id), qty FROM part WHERE qty = 3;
+INSERT INTO event (id, day, what) SELECT id, born, kind FROM item WHERE born IS NOT NULL AND id BETWEEN 1 AND 99;
+INSERT INTO money (amount, id) SELECT price, id FROM item WHERE price IS NOT NULL AND id < 50;
+INSERT INTO loose SELECT grp, id FROM item WHERE id < 40;
+INSERT INTO ledger (owner, yr, amount) SELECT owner + 100, yr, SUM(amount) OVER (PARTITION BY yr) FROM ledger WHERE owner < 3;
+INSERT INTO visit (id, at) SELECT id + 5000, MAX(seen) FROM item WHERE seen > '2020-01-01' GROUP BY id;
+INSERT INTO memo SELECT id + 900, note FROM item WHERE grp = 2 AND id < 1000;
+INSERT INTO item (id, name) SELECT MAX(id) + 1, 'next' FROM item WHERE id < 5000000;
+-- refused: what was selected is not at hand on the data nodes
+INSERT INTO part SELECT p.part_id, p.item_id, p.qty, p.label FROM part p JOIN item i ON p.qty = i.grp ON DUPLICATE KEY UPDATE qty = i.grp;
 -- scenario: UPDATE by key and over several data nodes
 UPDATE item SET name = 'u' WHERE id = 5;
 UPDATE item SET name = 'u' WHERE id = 5;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dbmesh.errors import UnknownTable
@@ -116,7 +117,8 @@ class KnownTables:
     async def table(self, data_source: str, actual_table: str) -> Table | None:
         for name, columns in COLUMNS.items():
             if actual_table.rstrip("_0123456789") == name:
-                return Table(actual_table, columns, PRIMARY_KEYS.get(name, ()))
+                typed = tuple(replace(column, column_type=column.type) for column in columns)
+                return Table(actual_table, typed, PRIMARY_KEYS.get(name, ()))
         raise UnknownTable("shop", actual_table)
 
     async def describe(self, data_source: str, sql: str) -> tuple[Column, ...] | None:

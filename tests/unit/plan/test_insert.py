@@ -277,13 +277,31 @@ def test_insert_select_runs_where_all_of_it_is(sql: str, expected: str) -> None:
         ("INSERT INTO t_item (id,user_id) SELECT order_id,user_id FROM t_order", "several data nodes"),
         ("INSERT INTO t_item (id,user_id) SELECT order_id,6 FROM t_order WHERE user_id=5", "several data nodes"),
         ("INSERT INTO t_item (id,user_id) SELECT order_id,order_id FROM t_order WHERE user_id=5", "several data nodes"),
-        ("INSERT INTO t_item (user_id) SELECT user_id FROM t_order WHERE user_id=5", "AUTO_INCREMENT"),
         ("INSERT INTO t_order (user_id) SELECT user_id FROM t_item WHERE user_id=5", "generated keys"),
         ("INSERT INTO setting SELECT 'a', v FROM plain", "different data sources"),
         ("INSERT INTO country SELECT * FROM country", "into a broadcast table"),
     ],
 )
-def test_insert_select_over_several_nodes_is_refused(sql: str, why: str) -> None:
+def test_insert_select_over_several_nodes_is_staged_or_refused_without_a_server(sql: str, why: str) -> None:
+    with pytest.raises(NotSupported, match=why):
+        bind(sql, offline=True)
+    assert bind(sql).staging is not None
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("INSERT INTO t_item (id,user_id) SELECT order_id,user_id FROM t_order RETURNING id", "RETURNING"),
+        ("INSERT INTO t_item (id,user_id) SELECT LAST_INSERT_ID(order_id),user_id FROM t_order", "LAST_INSERT_ID"),
+        ("INSERT INTO t_item PARTITION (p) (id,user_id) SELECT order_id,user_id FROM t_order", "PARTITION"),
+        ("INSERT INTO t_item (id,user_id) SELECT f(order_id),user_id FROM t_order", "stored function"),
+        (
+            "INSERT INTO t_item (id,user_id) SELECT o.order_id,1 FROM t_order o ON DUPLICATE KEY UPDATE price=o.note",
+            "with 'o', which the data nodes do not have",
+        ),
+    ],
+)
+def test_insert_select_that_no_server_could_do_for_all_is_refused(sql: str, why: str) -> None:
     with pytest.raises(NotSupported, match=why):
         bind(sql)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
+from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Bound, Effects, Staging
 from tests.unit.plan.shop import bind
 
@@ -110,3 +113,62 @@ def test_copies_of_a_broadcast_table_get_the_same_values() -> None:
 def test_text_keys_are_looked_up_as_their_column_compares() -> None:
     effects = done("UPDATE setting s, t_order o SET s.v=o.user_id WHERE o.note=s.k", [[b"0", b"0", b"\xc3\xa9", b"1"]])
     assert texts(effects) == ["ds_1: UPDATE `setting` SET `v` = 1 WHERE `k` IN (_utf8mb4 x'c3a9' COLLATE utf8mb4_bin)"]
+
+
+def test_an_insert_fills_a_table_declared_as_the_written_one() -> None:
+    _, staging = staged(
+        "INSERT INTO t_item (t_item.user_id, id) SELECT order_id, order_id FROM t_order WHERE user_id=5"
+    )
+    assert staging.federation.sql == (
+        "INSERT INTO `dm_target` (`user_id`, `id`) SELECT order_id, order_id"
+        " FROM `dm_scratch_0` AS `t_order` WHERE user_id=5"
+    )
+    [effect] = staging.effects
+    assert effect.before == (
+        "CREATE TEMPORARY TABLE `dm_target` (`id` bigint NULL, `user_id` bigint NULL DEFAULT (7),"
+        " `price` decimal NULL, `dm_row` bigint NOT NULL AUTO_INCREMENT, KEY (dm_row)) ENGINE=InnoDB",
+    )
+
+
+def test_new_rows_go_where_their_stored_keys_say() -> None:
+    sql = "REPLACE INTO t_item SELECT order_id, order_id, user_id FROM t_order"
+    effects = done(sql, [[b"1", b"6", b"1.50"], [b"2", b"4", None], [b"3", b"6", None]])
+    assert texts(effects) == [
+        "ds_0: REPLACE INTO `t_item_0` (`id`, `user_id`, `price`) VALUES (2, 4, NULL)",
+        "ds_1: REPLACE INTO `t_item_0` (`id`, `user_id`, `price`) VALUES (1, 6, 1.50), (3, 6, NULL)",
+    ]
+    assert (effects.last_insert_id, effects.given_ids) == (3, True)
+
+
+def test_missing_keys_are_generated_row_by_row() -> None:
+    sql = "INSERT INTO t_log (text) SELECT note FROM t_order"
+    effects = done(sql, [[None, b"a"], [None, b"b"]])
+    assert texts(effects) == [
+        "ds_0: INSERT INTO `t_log_1` (`id`, `text`) VALUES (101, x'61')",
+        "ds_1: INSERT INTO `t_log_0` (`id`, `text`) VALUES (102, x'62')",
+    ]
+    assert (effects.last_insert_id, effects.given_ids) == (101, False)
+
+
+def test_data_nodes_do_not_count_for_themselves() -> None:
+    with pytest.raises(NotSupported, match="each data node would count"):
+        done("INSERT INTO t_item (user_id) SELECT user_id FROM t_order", [[None, b"1", None]])
+
+
+def test_what_follows_the_rows_speaks_of_the_actual_table() -> None:
+    sql = "INSERT INTO t_item (id, user_id) SELECT order_id, 1 FROM t_order ON DUPLICATE KEY UPDATE t_item.price=NOW()"
+    [unit] = done(sql, [[b"1", b"1", None]]).units
+    assert unit.sql == (
+        "INSERT INTO `t_item_1` (`id`, `user_id`, `price`) VALUES (1, 1, NULL)"
+        " ON DUPLICATE KEY UPDATE `t_item_1`.price=(FROM_UNIXTIME(FLOOR(1767225600.123456)))"
+    )
+
+
+def test_copies_of_a_broadcast_table_get_the_same_rows() -> None:
+    bound, _ = staged("INSERT INTO country (id, code) SELECT user_id, 'x' FROM t_order")
+    assert bound.affected == "first"
+    effects = done("INSERT INTO country (id, code) SELECT user_id, 'x' FROM t_order", [[b"1", b"x", b"1767225600"]])
+    assert texts(effects) == [
+        f"{name}: INSERT INTO `country` (`id`, `code`, `changed`) VALUES (1, x'78', '2026-01-01 00:00:00')"
+        for name in ("ds_0", "ds_1")
+    ]
