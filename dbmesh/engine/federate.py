@@ -184,8 +184,9 @@ class _Load:
     def _check(self) -> None:
         most = self._federation
         if self._rows > most.most_rows or self._bytes > most.most_bytes:
+            memory = f"{most.most_bytes / (1 << 20):.3g} MiB"
             raise NotSupported(
-                f"it would gather more than {most.most_rows} rows or {most.most_bytes >> 20} MiB of several shards",
+                f"it would gather more than {most.most_rows} rows or {memory} of several shards",
                 "add a condition on a sharding key, or raise gather_rows and gather_memory in the mesh's rules",
             )
 

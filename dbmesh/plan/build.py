@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dbmesh.errors import NotSupported
 from dbmesh.plan.ddl import plan_ddl
+from dbmesh.plan.hints import take_hints
 from dbmesh.plan.insert import plan_insert
-from dbmesh.plan.model import Plan, Scope
+from dbmesh.plan.model import Hints, Plan, Scope
 from dbmesh.plan.read import plan_select
 from dbmesh.plan.routines import plan_call
 from dbmesh.plan.session_functions import check_functions, labelled_literals
@@ -30,7 +33,10 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
 
     Raises what MySQL would raise for unknown databases and tables, and NotSupported for what the mesh cannot answer.
     """
-    plan = await _plan(text, scope)
+    hinted = take_hints(text)
+    plan = await _plan(hinted.text, replace(scope, hints=hinted.hints))
+    if hinted.hints != Hints() and plan.kind not in _READS:
+        raise NotSupported("a hint in another statement than a SELECT")
     if plan.kind in _READS:
         found = [token for token in tokens(text) if token.kind is not TokenKind.COMMENT]
         plan.pinned |= labelled_literals(found, literal_spans(text))

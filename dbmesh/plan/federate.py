@@ -131,6 +131,8 @@ async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, 
         for target in route.targets
     )
     most_rows, most_bytes = scope.rules.gather_rows, scope.rules.gather_memory
+    if scope.hints.budget is not None:
+        most_bytes = min(most_bytes, scope.hints.budget)
     leaves = left_behind(statement.tokens)
     return Federated(statement.kind, data_source, scratches, whole, route, most_rows, most_bytes, leaves)
 

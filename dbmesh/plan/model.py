@@ -309,6 +309,14 @@ class Plan(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """``shard``: the only data source to ask, '' for any. ``budget``: bytes that may be gathered, None: the rules'."""
+
+    shard: str = ""
+    budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What a statement is planned in. ``database``: the session's, None when it has chosen none.
 
@@ -319,6 +327,7 @@ class Scope:
     rules: MeshRules
     catalog: Catalog
     system_database: str = ""
+    hints: Hints = Hints()
 
     def resolve(self, database: str, table: str) -> tuple[LogicalDatabase, TableRule]:
         """The rule of a table; ``database`` '' is the session's. Raises 1046, 1049 or 1146 as MySQL does."""

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from dbmesh.errors import BackendError, NotSupported
 from dbmesh.plan.federate import plan_federated
+from dbmesh.plan.hints import hinted_source, on_shard
 from dbmesh.plan.mistakes import check_whole
 from dbmesh.plan.model import Plan, Scope, TableName
 from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
@@ -52,7 +53,7 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
         grants=file_grant(statement),
         notes=notes(targets),
         leaves=left_behind(statement.tokens),
-        route=route_template(blocks, targets),
+        route=on_shard(route_template(blocks, targets), scope),
         single=whole(statement, edits),
     )
     if plan.may_scatter and not plan.leaves:
@@ -96,7 +97,7 @@ def _in_system_database(blocks: Blocks, scope: Scope) -> None:
 async def _unicast(statement: Statement, blocks: Blocks, scope: Scope, tables: tuple[TableName, ...]) -> Plan:
     references, relations = logical_references(blocks) if tables else ([], [])
     locking = named_locks(statement.tokens)
-    source = scope.rules.lock_source if locking else any_data_source(scope)
+    source = scope.rules.lock_source if locking else hinted_source(scope) or any_data_source(scope)
     for name in closed(tables):
         await scope.catalog.check(source, f"SELECT 1 FROM {name.database}.{quoted(name.name)}")  # is there one at all?
     plan = UnicastPlan(

@@ -116,7 +116,7 @@ def _table(where: Place) -> str:
 
 
 def _shortcut(route: RouteTemplate, single: Template) -> Shortcut | None:
-    if len(route.targets) != 1 or not isinstance(table := route.targets[0].rule, ShardedTable):
+    if route.only or len(route.targets) != 1 or not isinstance(table := route.targets[0].rule, ShardedTable):
         return None
     condition = route.conditions[0]
     if isinstance(condition, AllOf) and len(condition.parts) == 1:

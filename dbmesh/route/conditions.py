@@ -90,6 +90,19 @@ def rejects_null(condition: Condition) -> bool:
             return all(map(rejects_null, parts))
 
 
+def lists_keys(condition: Condition) -> bool:
+    """Whether it names the keys of its rows, and not a range of them."""
+    match condition:
+        case KeyOneOf():
+            return True
+        case KeyOrdered():
+            return False
+        case AllOf(parts):
+            return any(map(lists_keys, parts))
+        case AnyOf(parts):
+            return all(map(lists_keys, parts))
+
+
 def carried(condition: Condition, to: Mapping[str, tuple[str, Column | None]]) -> Condition | None:
     """The same said of other columns, which equal these (``to``: key → its equal); None when nothing of it can be."""
     match condition:

@@ -56,7 +56,7 @@ def place(route: RouteTemplate, literals: Sequence[str]) -> Placement:
 
 def _without_shards(route: RouteTemplate) -> Placement:
     single = any(not isinstance(target.rule, BroadcastTable) for target in route.targets)
-    sources = [node.data_source for node in route.targets[0].rule.nodes]
+    sources = [route.only] if route.only else [node.data_source for node in route.targets[0].rule.nodes]
     for data_source in sources:
         found = _place(route, data_source, {})
         if found is not None:
@@ -70,7 +70,11 @@ def _on_one(route: RouteTemplate, needed: Mapping[int, frozenset[int]]) -> Place
     """The one data source that has all the rows; None when there is none."""
     chosen = {index: next(iter(nodes)) for index, nodes in needed.items() if nodes}
     sources = {_nodes(route, index)[node].data_source for index, node in chosen.items()}
-    candidates = sorted(sources) or list(dict.fromkeys(node.data_source for i in needed for node in _nodes(route, i)))
+    candidates = sorted(sources) or (
+        [route.only]
+        if route.only
+        else list(dict.fromkeys(node.data_source for i in needed for node in _nodes(route, i)))
+    )
     if len(sources) > 1:
         return None
     for data_source in candidates:
@@ -91,7 +95,8 @@ def _on_one(route: RouteTemplate, needed: Mapping[int, frozenset[int]]) -> Place
 def _on_each(route: RouteTemplate, needed: Mapping[int, frozenset[int]]) -> Placement:
     first = route.base[0]
     nodes = _nodes(route, first)
-    chosen = sorted(frozenset(range(len(nodes))).intersection(*(needed[index] for index in route.base))) or [0]
+    chosen = sorted(frozenset(range(len(nodes))).intersection(*(needed[index] for index in route.base)))
+    chosen = chosen or [next(at for at, node in enumerate(nodes) if route.only in ("", node.data_source))]
     places = []
     for node in chosen:
         found = _place(route, nodes[node].data_source, dict.fromkeys(needed, node))

@@ -16,7 +16,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbmesh.route.conditions import AllOf, AnyOf, Condition, KeyOneOf, KeyOrdered, carried, nodes, rejects_null
+from dbmesh.errors import NotSupported
+from dbmesh.route.conditions import (
+    AllOf,
+    AnyOf,
+    Condition,
+    KeyOneOf,
+    KeyOrdered,
+    carried,
+    lists_keys,
+    nodes,
+    rejects_null,
+)
 from dbmesh.route.keys import UNKNOWN, key_value
 from dbmesh.rules.model import LogicalDatabase, ShardedTable, TableRule
 from dbmesh.schema import Column
@@ -42,7 +53,7 @@ class RouteTemplate:
     """``conditions``: by index of sharded references. ``flows``: (from, to) pairs of references.
 
     ``base``: references whose rows make up the result; ``apart``: why the statement cannot be run on several nodes,
-    '' when it can.
+    '' when it can. ``only``: the one data source whose rows the statement speaks of, '' for all of them.
     """
 
     targets: tuple[Target, ...]
@@ -50,14 +61,43 @@ class RouteTemplate:
     flows: tuple[tuple[int, int], ...]
     base: tuple[int, ...]
     apart: str
+    only: str = ""
 
     def needed(self, literals: Sequence[str]) -> dict[int, frozenset[int]]:
-        """Sharded reference → indexes of the data nodes whose rows it needs."""
+        """Sharded reference → indexes of the data nodes whose rows it needs.
+
+        Raises NotSupported where that would be all nodes of a table whose rules refuse it.
+        """
         found = {
             index: nodes(rule, condition, literals)
             for index, condition in self.conditions.items()
             if isinstance(rule := self.targets[index].rule, ShardedTable)
         }
+        if self.only:
+            found = {index: at & self._there(index) for index, at in found.items()}
+        self._flow(found)
+        for index, at in found.items():
+            rule = self.targets[index].rule
+            if isinstance(rule, ShardedTable) and rule.refuses_scatter and len(at) == len(rule.nodes) > 1:
+                self._check_keyed(index, rule)
+        return found
+
+    def _there(self, index: int) -> frozenset[int]:
+        nodes_of = self.targets[index].rule.nodes
+        return frozenset(at for at, node in enumerate(nodes_of) if node.data_source == self.only)
+
+    def _check_keyed(self, index: int, rule: ShardedTable) -> None:
+        """Listed keys may be on all of the nodes; that is no scatter."""
+        keyed = {at for at, condition in self.conditions.items() if condition is not None and lists_keys(condition)}
+        for _ in self.flows:
+            keyed |= {target for source, target in self.flows if source in keyed}
+        if index not in keyed:
+            raise NotSupported(
+                f"it would ask all {len(rule.nodes)} data nodes of '{rule.name}', whose rules say scatter: refuse",
+                f"add a condition on {', '.join(rule.key_columns)} with = or IN",
+            )
+
+    def _flow(self, found: dict[int, frozenset[int]]) -> None:
         changed = bool(self.flows)
         while changed:
             changed = False
@@ -66,7 +106,6 @@ class RouteTemplate:
                 if left != found[target]:
                     found[target] = left
                     changed = True
-        return found
 
 
 def route_template(blocks: Blocks, targets: Sequence[Target]) -> RouteTemplate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dbmesh.rules import document, names
 from dbmesh.rules.algorithms import HashMod, Mod
@@ -23,12 +24,14 @@ def compile_table(source: Source, name: str, part: document.TablePart) -> Sharde
     sharding = _sharding(source, path, part, nodes)
     if sharding is None:
         return None
-    table = ShardedTable(name, nodes, sharding, sharding.columns, sharding.key_types, base=part.base)
+    guarded = part.scatter == "refuse"
+    columns, types = sharding.columns, sharding.key_types
+    table = ShardedTable(name, nodes, sharding, columns, types, base=part.base, refuses_scatter=guarded)
     if part.key_generator is None:
         return table
     _check_generator(source, path, part.key_generator, table)
     generator = KeyGenerator(part.key_generator.column.lower(), part.key_generator.type, len(nodes))
-    return ShardedTable(name, nodes, sharding, table.key_columns, table.key_types, generator, part.base)
+    return replace(table, generator=generator)
 
 
 def _nodes(source: Source, path: Path, part: document.TablePart) -> tuple[DataNode, ...] | None:

@@ -182,6 +182,7 @@ class TablePart(Part):
     table_sharding: ShardingPart | None = Field(None, description="Second of two steps")
     key_generator: KeyGeneratorPart | None = None
     base: bool = Field(False, description="Whether BASE transactions may write it")
+    scatter: Literal["allow", "refuse"] = Field("allow", description="Statements that would ask all of its data nodes")
 
 
 class BroadcastPart(Part):

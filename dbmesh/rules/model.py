@@ -111,7 +111,10 @@ class KeyGenerator:
 
 @dataclass(frozen=True, slots=True)
 class ShardedTable:
-    """A table in horizontal parts. ``key_columns``: lower-cased; ``base``: BASE transactions may write it."""
+    """A table in horizontal parts. ``key_columns``: lower-cased; ``base``: BASE transactions may write it.
+
+    ``refuses_scatter``: no statement may ask all of its data nodes without naming keys.
+    """
 
     name: str
     nodes: tuple[DataNode, ...]
@@ -120,6 +123,7 @@ class ShardedTable:
     key_types: tuple[KeyType, ...]
     generator: KeyGenerator | None = None
     base: bool = False
+    refuses_scatter: bool = False
 
     def node_for(self, values: tuple[KeyValue, ...]) -> int:
         """The index in ``nodes`` of one key, its values in the order of ``key_columns``.

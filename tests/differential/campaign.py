@@ -11,8 +11,9 @@ from typing import Any
 
 from pymysql.connections import Connection
 
+from dbmesh.merge.collation import compares_by_weights
 from tests.differential.choices import Choices, shrunk
-from tests.differential.outcome import Likeness, Outcome, Row, difference, run
+from tests.differential.outcome import Likeness, Outcome, difference, run
 from tests.differential.queries import Queries, Query
 from tests.differential.world import World
 
@@ -120,30 +121,40 @@ def _difference(query: Query, mesh: Connection[Any], plain: Connection[Any]) -> 
     like = Likeness(query.ordered, by=by, wording=False, near=query.near)
     found = difference(mine, theirs, like)
     if found and query.spelled and mine.columns == theirs.columns and mine.rows:
-        found = difference(weighed(mine, plain, query.spelled), weighed(theirs, plain, query.spelled), like)
+        mine, theirs = weighed((mine, theirs), plain, query)
+        found = difference(mine, theirs, like)
     return found
 
 
-def weighed(outcome: Outcome, plain: Connection[Any], spelled: dict[int, str]) -> Outcome:
-    """Strings replaced by their weights, as equal strings of a group may be shown in any spelling."""
-    rows: list[list[bytes | None]] = [list(row) for row in outcome.rows]
-    for at, collation in spelled.items():
-        values = sorted({value for row in outcome.rows if (value := row[at]) is not None})
-        charset = collation.split("_")[0]
-        weights: dict[bytes, bytes | None] = {}
-        for start in range(0, len(values), 100):
-            some = values[start : start + 100]
-            items = [_weight(f"_utf8mb4 x'{v.hex()}'", charset, collation) for v in some]
-            asked = run(plain, "SELECT " + ", ".join(items))
-            weights.update(zip(some, asked.rows[0] if asked.rows else some, strict=True))
-        for row in rows:
+def weighed(outcomes: tuple[Outcome, Outcome], plain: Connection[Any], query: Query) -> list[Outcome]:
+    """Strings replaced by what is the same for equal ones, as they may be shown in any spelling."""
+    rows = [[list(row) for row in outcome.rows] for outcome in outcomes]
+    for at, collation in query.spelled.items():
+        values = sorted({value for side in rows for row in side if (value := row[at]) is not None})
+        by_weight = compares_by_weights(collation) or at == query.by
+        same = (_weights if by_weight else _equals)(values, collation, plain)
+        for row in (row for side in rows for row in side):
             value = row[at]
-            row[at] = None if value is None else weights[value]
-    made: tuple[Row, ...] = tuple(tuple(row) for row in rows)
-    return replace(outcome, rows=made)
+            row[at] = None if value is None else same[value]
+    return [replace(outcome, rows=tuple(map(tuple, side))) for outcome, side in zip(outcomes, rows, strict=True)]
 
 
-def _weight(text: str, charset: str, collation: str) -> str:
-    """Without the spaces at its end, which MySQL counts by characters where a character may have two weights."""
-    value, space = (f"CONVERT({t} USING {charset}) COLLATE {collation}" for t in (text, "' '"))
-    return f"TRIM(TRAILING HEX(WEIGHT_STRING({space} AS CHAR(1))) FROM HEX(WEIGHT_STRING({value} AS CHAR(80))))"
+def _weights(values: Sequence[bytes], collation: str, plain: Connection[Any]) -> dict[bytes, bytes | None]:
+    found: dict[bytes, bytes | None] = {}
+    for start in range(0, len(values), 100):
+        some = values[start : start + 100]
+        texts = ", ".join(f"HEX(WEIGHT_STRING({_text(v, collation)} AS CHAR(80)))" for v in some)
+        asked = run(plain, f"SELECT {texts}")
+        found |= dict(zip(some, asked.rows[0] if asked.rows else some, strict=True))
+    return found
+
+
+def _equals(values: Sequence[bytes], collation: str, plain: Connection[Any]) -> dict[bytes, bytes | None]:
+    """For each string the number of the first one that the server calls equal: its weights may tell more."""
+    listed = " UNION ALL ".join(f"SELECT {n} AS n, {_text(v, collation)} AS v" for n, v in enumerate(values))
+    sql = f"SELECT x.n, MIN(y.n) FROM ({listed}) x JOIN ({listed}) y ON x.v = y.v GROUP BY x.n ORDER BY x.n"
+    return dict(zip(values, [row[1] for row in run(plain, sql).rows], strict=True)) if values else {}
+
+
+def _text(value: bytes, collation: str) -> str:
+    return f"CONVERT(_utf8mb4 x'{value.hex()}' USING {collation.split('_')[0]}) COLLATE {collation}"

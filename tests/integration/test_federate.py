@@ -166,3 +166,16 @@ def leftovers(town: Town) -> int:
         "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_dbmesh' AND TABLE_NAME LIKE 'scratch%'"
     )
     return int(found)
+
+
+def test_a_hint_chooses_the_shard_and_the_budget(town: Town) -> None:
+    with town.connect() as client, client.cursor() as cursor:
+        for shard, count in (("ds_0", 1), ("ds_1", 2)):
+            cursor.execute(f"SELECT /*+ dbmesh(shard={shard}) */ COUNT(*) FROM person")
+            assert cursor.fetchall() == ((count,),)
+        cursor.execute("/* dbmesh: shard=ds_1 */ SELECT a.id, b.id FROM person a JOIN person b ON a.age < b.age")
+        assert cursor.fetchall() == ((2, 3),)
+        with pytest.raises(pymysql.err.NotSupportedError, match="gather more than"):
+            cursor.execute(SELF_JOIN.replace("SELECT", "SELECT /*+ dbmesh(budget=10) */"))
+        cursor.execute(SELF_JOIN.replace("SELECT", "SELECT /*+ dbmesh(budget=1MiB) */"))
+        assert cursor.fetchall() == ((5,),)
