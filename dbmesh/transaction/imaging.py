@@ -25,6 +25,7 @@ from dbmesh.transaction.ports import Cells, Connection, Result, WriteResult
 
 MOST_ROWS = 10_000
 MOST_BYTES = 64 << 20
+_TOO_LONG = b"1301"
 _GENERATED = frozenset(("NULL", "DEFAULT", "0"))
 _DUPLICATES = re.compile(rb"Duplicates: (\d+)")
 _CHANGED = re.compile(rb"Changed: (\d+)")
@@ -84,7 +85,7 @@ class Imager:
         found = await self.send("snapshot", record.snapshot(MOST_ROWS))
         if len(found.rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
-        before = [record.capture.read(row) for row in _bounded(found.rows)]
+        before = await self._read(record, found)
         if found.rows:
             self.safe_updates = found.rows[0][-1] == b"1"
         rehearsed = await self._rehearse(record) if found.warnings or await self._is_careful() else None
@@ -100,12 +101,12 @@ class Imager:
             raise _unexpected(record, len(before), done.affected)
         if deletes and before and record.write.ignore:
             left = await self.send("image", record.after(before))
-            kept = {record.key_of(record.capture.read(row)) for row in left.rows}
+            kept = {record.key_of(row) for row in await self._read(record, left)}
             return [row for row in before if record.key_of(row) not in kept], [], part
         if deletes or not before or not record.needs_after:
             return before, [], part
         answer = await self.send("image", record.after(before))
-        after = [record.capture.read(row) for row in _bounded(answer.rows)]
+        after = await self._read(record, answer)
         if sorted(map(record.key_of, after)) != sorted(map(record.key_of, before)):
             raise _unexpected(record, len(before), len(after))
         return before, after, part
@@ -140,7 +141,7 @@ class Imager:
             done = await self.send("dml", record.write.head)
             warned = await self._warnings(done)
             answer = await self.send("image", await self._find_inserted(record, given, done))
-        rows = [record.capture.read(row) for row in _bounded(answer.rows)]
+        rows = await self._read(record, answer)
         if len(rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
         if record.write.insert_rows and len(rows) != len(record.write.insert_rows):
@@ -185,6 +186,16 @@ class Imager:
         )
         if len(answer.rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
+        return await self._read(record, answer)
+
+    async def _read(self, record: Recording, answer: Result) -> list[Row]:
+        """The rows of an image. A server sends NULL for a value that is too long to be written as digits, and warns."""
+        if any(row[1] == _TOO_LONG for row in await self._warnings(answer)):
+            raise NotSupported(
+                f"a value of {record.write.table} is longer than half the server's max_allowed_packet, so that it could"
+                " not be restored",
+                "make max_allowed_packet larger, or use SET dbmesh_transaction='local'",
+            )
         return [record.capture.read(row) for row in _bounded(answer.rows)]
 
     async def _find_inserted(self, record: Recording, given: Sequence[str] | None, done: Result) -> str:

@@ -124,12 +124,13 @@ def _batches(rows: Sequence[str], max_packet: int) -> Iterable[tuple[int, list[s
     batch: list[str] = []
     size = first = 0
     for number, row in enumerate(rows):
-        if len(row) > max_packet - 4096:
+        length = len(row) if row.isascii() else len(row.encode())
+        if length > max_packet - 4096:
             raise TooManyRows(f"{max_packet} bytes for one row's undo record, from the server's max_allowed_packet")
-        if batch and size + len(row) > max_packet // 2:
+        if batch and size + length > max_packet // 2:
             yield first, batch
             batch, size, first = [], 0, number
         batch.append(row)
-        size += len(row) + 2
+        size += length + 2
     if batch:
         yield first, batch
