@@ -6,9 +6,11 @@ Rows that other tests play are in ELSEWHERE.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -71,6 +73,7 @@ class Row:
     statements: Sequence[str] = TRANSFER
     whole: Sequence[tuple[int, str | None]] = WHOLE
     own_mesh: bool = False
+    clock: int = 0
     then: Act | None = None
     within: float = 12.0
 
@@ -124,6 +127,20 @@ def writable(scene: Scene) -> None:
     until_true(free, "blocked by a lock of a committed transaction")
 
 
+def take_lock(scene: Scene) -> None:
+    """D04: another global transaction has one of the locks that are just being asked for."""
+    relay = scene.arena.relays["ds_2"]
+    asked = next(text for text in reversed(relay.requests) if re.search(journal("row_lock").encode(), text, re.DOTALL))
+    found = re.search(rb"x'([0-9a-f]{64})'", asked)
+    assert found is not None
+    insert = f"INSERT INTO LOG.row_lock (lock_key, gtrid, ds, bseq, db, tbl) VALUES (x'{found[1].decode()}', {OTHER})"
+    scene.arena.ask("ds_2", insert)
+
+
+def free_lock(scene: Scene) -> None:
+    scene.arena.ask("ds_2", "DELETE FROM LOG.row_lock WHERE gtrid = 'dm-other'")
+
+
 def journal(table: str) -> str:
     return f"INSERT .*{table}"
 
@@ -132,6 +149,9 @@ ALONE = ((80, None), *UNDONE[1:])
 NOTHING = (None, "ROLLED_BACK")
 ANY = (None, "COMMITTED", "ROLLED_BACK")
 DONE = ("COMMITTED",)
+DIES_BETWEEN = (Fault("ds_0", "^COMMIT", Kind.CUT_AFTER, kill_mesh),
+                *(Fault(name, "^COMMIT", Kind.CUT_BEFORE) for name in SHARDS[1:]))  # fmt: skip
+OTHER = "'dm-other', 'ds_2', 1, 'arena_2', 'account'"
 DEFERRED_ROWS = [
     Row("D01", "the client goes between two statements",
         [Fault("ds_1", "^UPDATE", Kind.DELAY, leave, 0.2)], ["lost"], "undone", [None]),
@@ -144,6 +164,8 @@ DEFERRED_ROWS = [
       for table in ("row_lock", "branch", "undo_record") for kind in (Kind.CUT_BEFORE, Kind.CUT_AFTER)),
     Row("D03", "the shard dies in its journal",
         [Fault("ds_2", journal("branch"), Kind.CUT_BEFORE, kill_shard)], LOST_TOLD, "undone", NOTHING),
+    Row("D04", "another transaction has a lock", [Fault("ds_2", journal("row_lock"), Kind.DELAY, take_lock)], ["1213"],
+        "undone", [None], then=free_lock),
     Row("D05", "the log's answer is lost",
         [Fault("log", BEGIN_COMMITTING, Kind.CUT_AFTER)], ["OK", *LOST_TOLD], "either", ANY),
     Row("D05", "the log does not get it",
@@ -156,6 +178,12 @@ DEFERRED_ROWS = [
         ["ROLLED_BACK"]),
     Row("D09", "COMMIT's answer goes into a black hole", [Fault("ds_0", "^COMMIT", Kind.SWALLOW_ANSWER)], ["OK"],
         "whole", DONE),
+    Row("D10", "the mesh dies as one shard has committed, and two others sweep (D18)",
+        DIES_BETWEEN,
+        ["lost"], "undone", ["ROLLED_BACK"], own_mesh=True),
+    *(Row("C11", f"the mesh that dies there has a clock {hours} h wrong",
+          DIES_BETWEEN,
+          ["lost"], "undone", ["ROLLED_BACK"], own_mesh=True, clock=hours * 3600) for hours in (-1, 1)),
     Row("D11", "a shard refuses COMMIT", [Fault("ds_1", "^COMMIT", Kind.REFUSE)], ["1213"], "undone", ["ROLLED_BACK"]),
     Row("D12", "a shard dies before its COMMIT is sent",
         [Fault("log", BEGIN_COMMITTING, Kind.DELAY, kill_shard, 0.3)], ["1180"], "undone", ["ROLLED_BACK"],
@@ -194,7 +222,43 @@ EAGER_ROWS = [
         [Fault("ds_2", "^INSERT INTO `?ledger", Kind.CUT_BEFORE, kill_shard)],
         LOST_TOLD, "undone", ["ROLLED_BACK"], then=others_undone),
 ]  # fmt: skip
+SAGA = "tests/integration/test_saga.py::test_"
+MATRIX = "tests/integration/test_saga_matrix.py::test_"
+KILLS = "tests/crash/test_kill9.py::test_at_every_failpoint"
+# What other tests play of each row: all kill -9 of the mesh, its pauses, and what needs no process of its own.
+ELSEWHERE = {
+    **{f"D{n:02d}": f"{KILLS}_of_a_deferred_transaction" for n in (1, 3, 5, 6, 7, 8, 10, 13, 14, 15, 16)},
+    "D17": "tests/crash/test_pauses.py::test_a_mesh_that_is_paused_in_a_deferred_commit_tells_the_truth",
+    "D18": f"{MATRIX}two_sweepers_at_once_compensate_once",
+    "C01": "tests/crash/test_kill9.py::test_while_another_proxy_recovers",
+    "C02": f"{MATRIX}a_lost_connection_during_compensation_is_repeated",
+    "C03": f"{SAGA}a_foreign_write_to_a_touched_column_parks_the_transaction",
+    "C04": f"{SAGA}a_foreign_write_to_another_column_is_kept",
+    "C05": f"{MATRIX}what_cannot_be_restored_is_parked_untouched",
+    "C06": f"{MATRIX}a_unique_value_taken_outside_the_mesh_parks",
+    "C07": f"{MATRIX}a_child_row_from_outside_parks",
+    "C08": f"{MATRIX}a_column_that_became_too_narrow_is_never_truncated_silently",
+    "C09": f"{SAGA}a_row_being_compensated_sends_the_next_writer_away_at_once",
+    "C10": f"{MATRIX}a_shard_that_is_down_is_undone_when_it_returns",
+    "C12": f"{MATRIX}what_cannot_be_restored_is_parked_untouched",
+    "C13": f"{SAGA}undo_is_never_purged_before_the_end",
+    "C14": "tests/integration/test_saga_oracle.py::test_rollback_restores_the_very_same_bytes",
+    "E01": KILLS,
+    "E05": f"{SAGA}a_transaction_past_its_deadline_is_undone_and_its_client_told",
+    "E06": KILLS,
+    "E08": "tests/crash/test_pauses.py::test_a_paused_mesh_changes_nothing_any_more",
+    "E09": f"{SAGA}another_transaction_waits_for_a_locked_row_and_gets_1205",
+    "E10": f"{MATRIX}other_writers_and_the_saga_itself_do_not_block_each_other",
+}
+WANTED = [f"D{n:02d}" for n in range(1, 22)] + [f"C{n:02d}" for n in range(1, 15)] + [f"E{n:02d}" for n in range(1, 11)]
 ROWS = [*DEFERRED_ROWS, *(replace(row, mode=EAGER) for row in EAGER_ROWS)]
+
+
+def test_every_row_of_the_matrix_is_played_somewhere() -> None:
+    assert {row.id for row in ROWS} | ELSEWHERE.keys() == set(WANTED)
+    for place in ELSEWHERE.values():
+        path, _, name = place.partition("::")
+        assert f"def {name}(" in Path(path).read_text(), place
 
 
 @pytest.fixture
@@ -222,7 +286,7 @@ def house(sandbox: Sandbox, servers: tuple[Server, Server]) -> Iterator[Arena]:
 
 def play(stage: Arena, row: Row) -> Scene:
     """The transaction, with the row's faults; the client has been told."""
-    mesh = stage.serve() if row.own_mesh else stage.proxies[0]
+    mesh = stage.serve(clock=row.clock) if row.own_mesh else stage.proxies[0]
     scene = Scene(stage, mesh, Client(mesh), stage.ids())
     assert stage.stored(scene.ids) == UNDONE
     scene.client.connection = mesh.connect()

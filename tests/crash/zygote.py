@@ -1,7 +1,8 @@
 """Starts `dbmesh serve` processes quickly: imports once, forks for each.
 
-One JSON request per line on stdin, one JSON answer per line on stdout: {"start": argv, "environment": {…}, "log": path}
-→ {"pid": n}; {"wait": pid} → {"status": exit code, negative for a signal, null while it runs}.
+One JSON request per line on stdin, one JSON answer per line on stdout: {"start": argv, "environment": {…}, "log": path,
+"clock": seconds by which its clock is wrong} → {"pid": n}; {"wait": pid} → {"status": exit code, negative for a signal,
+null while it runs}.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from dbmesh.cli.main import main
@@ -26,6 +28,10 @@ def start(request: dict[str, Any]) -> int:
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.environ.update(request["environment"])
+    if wrong := request.get("clock", 0):
+        right, right_ns = time.time, time.time_ns
+        time.time = lambda: right() + wrong
+        time.time_ns = lambda: right_ns() + wrong * 10**9
     failpoints.arm(os.environ.get("DBMESH_FAILPOINTS", ""))
     code: object = 1
     try:
