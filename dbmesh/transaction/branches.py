@@ -27,11 +27,13 @@ _BLOCKERS_MARIADB = (
     "SELECT DISTINCT w.blocking_pid FROM sys.innodb_lock_waits w JOIN information_schema.PROCESSLIST p"
     " ON p.ID = w.blocking_pid WHERE w.waiting_pid = {} AND p.USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
 )
+# By transaction: data_lock_waits takes the waiting thread for the owner of a lock that it had to make explicit itself.
 _BLOCKERS_MYSQL = (
-    "SELECT DISTINCT b.PROCESSLIST_ID FROM performance_schema.data_lock_waits w"
-    " JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID"
-    " JOIN performance_schema.threads b ON b.THREAD_ID = w.BLOCKING_THREAD_ID"
-    " WHERE r.PROCESSLIST_ID = {} AND b.PROCESSLIST_USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
+    "SELECT DISTINCT h.trx_mysql_thread_id FROM performance_schema.data_lock_waits w"
+    " JOIN information_schema.INNODB_TRX r ON r.trx_id = w.REQUESTING_ENGINE_TRANSACTION_ID"
+    " JOIN information_schema.INNODB_TRX h ON h.trx_id = w.BLOCKING_ENGINE_TRANSACTION_ID"
+    " JOIN performance_schema.threads t ON t.PROCESSLIST_ID = h.trx_mysql_thread_id"
+    " WHERE r.trx_mysql_thread_id = {} AND t.PROCESSLIST_USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
 )
 Meanwhile = Callable[[], Awaitable[object]]
 UNDO_COLUMNS = "seq, bseq, stmt_no, op, db, tbl, pk, before_img, after_img, touched, reverse_sql, orig_sql, crc"

@@ -21,6 +21,7 @@ from typing import Any
 
 import pymysql
 
+from dbmesh.errors import Deadlock
 from dbmesh.sandbox import Server
 from tests.integration.conftest import write_rules
 from tests.integration.saga_world import dump
@@ -168,13 +169,25 @@ class Lane:
         """Run the transaction; the mesh dies somewhere in it."""
         try:
             with closing(self.connection or proxy.connect()) as connection, connection.cursor() as cursor:
-                for statement in STATEMENTS:
-                    cursor.execute(statement.format(**self.ids()))
+                while not self._prepared(cursor):
+                    pass
                 self.told = "asked"
                 cursor.execute("COMMIT" if self.commits else "ROLLBACK")
                 self.told = "OK"
         except (pymysql.err.Error, OSError) as error:
             self.told = f"{self.told}: {error.args}"
+
+
+    def _prepared(self, cursor: Any) -> bool:
+        """All but the end; False when MySQL's gap locks have made a deadlock of two lanes."""
+        try:
+            for statement in STATEMENTS:
+                cursor.execute(statement.format(**self.ids()))
+        except pymysql.err.OperationalError as error:
+            if error.args != (Deadlock.errno, Deadlock.words):
+                raise
+            return False
+        return True
 
 
 @dataclass
