@@ -8,8 +8,9 @@ of its own: it is there for others exactly when the branch has committed, so tha
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 
 from dbmesh.saga.commands import Command, Decide, Done, End, Existed, Failed, Lost, OpenLog, Postpone, Reply, Unknown
@@ -138,6 +139,8 @@ def recover(state: TxState, participants: Sequence[str]) -> XaSteps:
         return (yield from conclude()) if outcome.kind is Kind.OK else outcome
     if state in (TxState.COMMITTING, TxState.ROLLING_BACK):
         return (yield from roll_back(participants, state))
+    if state is TxState.PARKED:
+        return Outcome(Kind.PARKED, state=state, detail="it needs a human's word: dbmesh tx resolve")
     return Outcome(Kind.OK, state=state)
 
 
@@ -187,6 +190,53 @@ def _decide(before: TxState, after: TxState, note: str = "") -> _Part:
 
 def _error(reply: XaReply) -> Exception | None:
     return reply.error if isinstance(reply, Failed | Unknown) else None
+
+
+# ---- prepared branches that are found on the servers, and humans' words
+
+
+class Verdict(StrEnum):
+    """What becomes of a prepared branch. TAKE_OVER: its transaction's mesh has died."""
+
+    COMMIT = "commit"
+    ROLL_BACK = "roll back"
+    WAIT = "its mesh is at work"
+    TAKE_OVER = "take over"
+    PARKED = "parked"
+    IN_DOUBT = "in doubt"
+
+
+def verdict(state: TxState | None, ended: bool, owner_lives: bool) -> Verdict:
+    """By its transaction's row in the log; ``state`` None: there is none, and so no decision to follow."""
+    if state is None:
+        return Verdict.IN_DOUBT
+    if state is TxState.PARKED:
+        return Verdict.PARKED
+    if not ended:
+        return Verdict.WAIT if owner_lives else Verdict.TAKE_OVER
+    return Verdict.ROLL_BACK if state in _UNDONE else Verdict.COMMIT
+
+
+class Evidence(StrEnum):
+    """What a data source says of its branch."""
+
+    COMMITTED = "committed"
+    PREPARED = "prepared"
+    GONE = "gone"
+    SILENT = "does not answer"
+
+
+def objection(commit: bool, found: Mapping[str, Evidence]) -> str:
+    """Why a human's word would contradict what the data sources say; '' when it does not."""
+    wrong = (Evidence.GONE, Evidence.SILENT) if commit else (Evidence.COMMITTED, Evidence.SILENT)
+    return "; ".join(f"on {name} its branch {_TOLD[what]}" for name, what in found.items() if what in wrong)
+
+
+_TOLD = {
+    Evidence.COMMITTED: "has committed",
+    Evidence.GONE: "is gone without having committed",
+    Evidence.SILENT: "is not known: the server does not answer",
+}
 
 
 # ---- names

@@ -7,10 +7,13 @@ from contextlib import suppress
 
 from dbmesh.errors import MeshError
 from dbmesh.saga.states import TERMINAL, BranchState, TxState
+from dbmesh.saga.xa import Verdict
 from dbmesh.transaction.branches import BranchRow
 from dbmesh.transaction.checkup import Finding, Level
 from dbmesh.transaction.log import GlobalTransaction
 from dbmesh.transaction.recovery import Proxy
+from dbmesh.transaction.xa_branches import MODE, MayNotList
+from dbmesh.transaction.xa_recovery import listing
 
 LONG_SECONDS = 60.0
 _AWAY = frozenset((BranchState.ABORTED, BranchState.COMPENSATED))
@@ -28,9 +31,28 @@ async def rows(proxy: Proxy) -> list[Finding]:
         # transactions end while they are looked at: what is wrong is still wrong a moment later
         again = await _disagreements(proxy)
         wrong = [finding for finding in wrong if finding in again]
+    found += await _prepared(proxy)
     if not wrong:
         found.append(Finding(Level.OK, "records", "branches, locks and undo records agree with the coordinator log"))
     return found + wrong
+
+
+async def _prepared(proxy: Proxy) -> list[Finding]:
+    """Prepared XA branches that do not end by themselves, and servers that do not show theirs."""
+    listed = await listing(proxy)
+    advice = "grant it: recovery does without, dbmesh tx xa-recover and resolve do not"
+    found = [
+        Finding(Level.WARNING, name, error.message, advice)
+        for name, error in listed.silent.items()
+        if isinstance(error, MayNotList)
+    ]
+    for item in listed.ours:
+        if item.verdict is Verdict.IN_DOUBT:
+            gtrid = item.branch.gtrid
+            what = f"prepared XA branch {gtrid} is in doubt: the coordinator log does not know it"
+            todo = f"it blocks its rows: dbmesh tx resolve {gtrid} commit|rollback"
+            found.append(Finding(Level.MISTAKE, item.branch.data_source, what, todo))
+    return found
 
 
 async def _disagreements(proxy: Proxy) -> list[Finding]:
@@ -81,7 +103,8 @@ def _waiting(transactions: Iterable[GlobalTransaction]) -> list[Finding]:
     for tx in transactions:
         about, error = tx.gtrid, f": {tx.last_error}" if tx.last_error else ""
         if tx.state is TxState.PARKED:
-            advice = f"dbmesh tx show {tx.gtrid}, then replay, skip or force"
+            word = "resolve" if tx.mode == MODE else "replay, skip or force"
+            advice = f"dbmesh tx show {tx.gtrid}, then {word}"
             found.append(Finding(Level.MISTAKE, about, f"parked for {tx.age:.0f} s{error}", advice))
         elif tx.state in (TxState.COMMITTING, TxState.ROLLING_BACK) and tx.age > LONG_SECONDS:
             advice = "bring the server back that its last error names; it goes on by itself"
@@ -122,13 +145,19 @@ def _contradictions(
         tx = known.get(gtrid)
         if tx is not None and tx.state is TxState.ROLLED_BACK and state in _THERE:
             found.append(_contradiction(tx, name, f"its branch on {name} is {state}"))
-        if tx is not None and tx.state is TxState.COMMITTED and tx.mode == "deferred" and state in _AWAY:
+        if tx is not None and _must_be_there(tx) and state in _AWAY:
             found.append(_contradiction(tx, name, f"its branch on {name} is {state}"))
     for tx in known.values():
-        if tx.state is TxState.COMMITTED and tx.mode == "deferred":
+        if _must_be_there(tx):
             lost = [name for name in tx.participants if name in branches and (tx.gtrid, name) not in states]
             found += [_contradiction(tx, name, f"its branch on {name} is gone") for name in lost]
     return found
+
+
+def _must_be_there(tx: GlobalTransaction) -> bool:
+    """Every participant has its branch. Those of XA commit after the decision, before the end."""
+    committed = tx.state is TxState.COMMITTED
+    return committed and (tx.mode == "deferred" or (tx.mode == MODE and tx.ended_at is not None))
 
 
 def _contradiction(tx: GlobalTransaction, name: str, what: str) -> Finding:

@@ -13,6 +13,8 @@ from dbmesh.transaction.branches import Branch
 from dbmesh.transaction.compensate import DirtyRow, difference, found_image, still_ours
 from dbmesh.transaction.log import GlobalTransaction
 from dbmesh.transaction.recovery import Proxy
+from dbmesh.transaction.xa_branches import MODE
+from dbmesh.transaction.xa_recovery import evidence
 
 
 def summary(transaction: GlobalTransaction) -> dict[str, Any]:
@@ -42,7 +44,10 @@ async def details(proxy: Proxy, transaction: GlobalTransaction, images: bool = F
     for name in transaction.participants:
         try:
             branches = await proxy.shards.list_branches(transaction.gtrid, name)
-            if branches:
+            if transaction.mode == MODE:
+                found = await evidence(proxy, transaction.gtrid, (name,))
+                shards[name] = {"branches": [], "undo": [], "locks": [], "xa": found[name]}
+            elif branches:
                 shards[name] = await _shard(proxy, transaction, name, branches, images)
         except MeshError as error:
             shards[name] = {"error": error.message}

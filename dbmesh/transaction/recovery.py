@@ -32,6 +32,7 @@ from dbmesh.transaction.tables import Place, prepare_tables
 from dbmesh.transaction.wait_notes import WaitNotes
 from dbmesh.transaction.xa_branches import XaBranches
 from dbmesh.transaction.xa_performer import XaPerformer
+from dbmesh.transaction.xa_recovery import Lookout
 
 _LOGGER = logging.getLogger(__name__)
 _RENEWALS = 0.3  # of a lease
@@ -63,6 +64,7 @@ class Proxy:
         self._busy: dict[str, asyncio.Task[Any]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._purged = 0.0
+        self._lookout = Lookout()
 
     # -- what sagas use
 
@@ -235,6 +237,7 @@ class Proxy:
             try:
                 await self.reach()
                 await self.sweep()
+                await self._lookout.look(self)
             except MeshError as error:
                 _LOGGER.warning("sweep of proxy %s: %s", self.instance, error)
             except Exception:

@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 a server does not answer, 2 conflict (somebody else drives
 
 from __future__ import annotations
 
-from dbmesh.cli.tx import doctoring, looking, mending, remembering, replaying, undoing
+from dbmesh.cli.tx import doctoring, in_doubt, looking, mending, remembering, replaying, undoing
 from dbmesh.cli.tx.command import tx
 
-__all__ = ["doctoring", "looking", "mending", "remembering", "replaying", "tx", "undoing"]
+__all__ = ["doctoring", "in_doubt", "looking", "mending", "remembering", "replaying", "tx", "undoing"]

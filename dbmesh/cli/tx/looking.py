@@ -164,6 +164,8 @@ def _print_details(details: dict[str, Any]) -> None:
 
 def _print_shard(console: Console, shard: dict[str, Any]) -> None:
     states = {branch["branch"]: branch for branch in shard["branches"]}
+    if "xa" in shard:
+        console.print(f"  XA branch: {shard['xa']}", highlight=False)
     for row in shard["undo"]:
         branch = states[row["branch"]]
         head = f"  seq {row['seq']}  {row['op']}  {row['table']}  {row['row']}  {branch['state']}"

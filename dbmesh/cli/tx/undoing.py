@@ -30,6 +30,7 @@ from dbmesh.saga.coordinator import Kind
 from dbmesh.saga.states import TxState
 from dbmesh.transaction.log import GlobalTransaction
 from dbmesh.transaction.recovery import Proxy
+from dbmesh.transaction.xa_branches import MODE
 
 _AWAY = "its records are older than the retention, or somebody else is at work on it"
 
@@ -49,6 +50,8 @@ def undo(directory: Path, gtrid: str, reason: str, dry_run: bool, as_json: bool)
         transaction = await find(proxy, gtrid)
         if transaction.state is not TxState.COMMITTED:
             raise Exit(CONFLICT, f"{transaction.gtrid} is {transaction.state}; only a committed one is undone")
+        if transaction.mode == MODE:
+            raise Exit(CONFLICT, f"{transaction.gtrid} is an XA transaction, which keeps no undo records")
         if dry_run:
             return await rehearse(proxy, transaction, transaction.participants, as_json)
         return await _undo(proxy, rules, transaction, reason, as_json)
