@@ -78,6 +78,8 @@ def commit(writers: Sequence[str], readers: Sequence[str] = ()) -> XaSteps:
     branches = [*writers, *readers]
     ends = [EndBranch(name) for name in writers] + [CommitReader(name) for name in readers]
     opened, *replies = yield [OpenLog(TxState.COMMITTING), *ends]
+    if isinstance(opened, Unknown):
+        (opened,) = yield [OpenLog(TxState.COMMITTING)]
     bad = next((reply for reply in (opened, *replies) if not isinstance(reply, Done)), None)
     if bad is None:
         replies = list((yield [PrepareBranch(name) for name in writers]))
