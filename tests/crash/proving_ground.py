@@ -177,7 +177,6 @@ class Lane:
         except (pymysql.err.Error, OSError) as error:
             self.told = f"{self.told}: {error.args}"
 
-
     def _prepared(self, cursor: Any) -> bool:
         """All but the end; False when MySQL's gap locks have made a deadlock of two lanes."""
         try:
