@@ -359,9 +359,14 @@ class Connection:
         return reader
 
     async def apply(self, state: SessionState) -> None:
-        """Give the server's session that state. After an error the connection is poisoned."""
+        """Give the server's session that state, but for autocommit, which would end a transaction of autocommit=0.
+
+        After an error the connection is poisoned.
+        """
         if state is self.state:
             return
+        if self.status & Status.IN_TRANS and (kept := dict(self.state.variables).get("autocommit")):
+            state = state.with_variables({"autocommit": kept})
         try:
             for statement in state.changes_from(self.state):
                 text = statement if self.state.escapes else without_escapes(statement)

@@ -83,6 +83,8 @@ async def load_data(session: Session, text: str) -> None:
     """Run a LOAD DATA LOCAL and tell the client what one server would have told."""
     if not session.settings.escapes and not any(token.upper == "ESCAPED" for token in tokens(text)):
         raise NotSupported("LOAD DATA without ESCAPED BY under NO_BACKSLASH_ESCAPES", "say FIELDS ESCAPED BY ''")
+    if session.pins.locked is not None:
+        raise NotSupported("LOAD DATA under LOCK TABLES", "UNLOCK TABLES first")
     generation = session.generation
     scope = Scope(session.logical_database, generation.rules, generation.catalog.under(session.state))
     plan = await plan_load(text, scope)

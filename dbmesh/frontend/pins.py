@@ -6,7 +6,7 @@ COM_RESET_CONNECTION, and with the session.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,18 +17,20 @@ from dbmesh.backend.session_state import SessionState
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
 from dbmesh.errors import MeshError, NotSupported, UnknownTable
-from dbmesh.frontend.asks import borrowed
 from dbmesh.plan.cache import PlanCache
 from dbmesh.plan.model import Bound, Plan
-from dbmesh.schema import Table
+from dbmesh.schema import Column, Table
 from dbmesh.sql.functions import NAMED_LOCKS
 from dbmesh.sql.tokens import TokenKind, tokens
+from dbmesh.transaction.locked import LockedTables, Part, named_as_locked
+from dbmesh.transaction.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
 Runs = Callable[[Bound, Generation, Caller, None], Awaitable[Outcome]]
 _TABLE_LOCKS = "LOCK TABLES"
+_PLANS = 16
 _SOME_LOCK = "GET_LOCK() of a name that only the server knows"
 
 
@@ -45,9 +47,10 @@ class PinLost(MeshError):
 
 
 class Pin:
-    """One kept connection as a `Lender`: its session gets it before any other of the data source.
+    """Kept connections as a `Lender`: their session gets them before any others of the data sources.
 
-    ``reasons``: what lives on it, as SHOW MESH SESSIONS says it. ``tables``: its temporary tables by actual name.
+    ``reasons``: what lives on them, as SHOW MESH SESSIONS says it. ``tables``: temporary tables by actual name, all on
+    ``connection``, the first one. ``others``: by data source, for table locks; ``unaliased``: see `LockedTables`.
     ``view``: the session's generation, with this lender and with what temporary tables look like.
     """
 
@@ -56,56 +59,83 @@ class Pin:
         self.tables: dict[str, str] = {}
         self.data_source = connection.data_source
         self.connection = connection
+        self.others: dict[str, Connection] = {}
+        self.unaliased: Mapping[Part, str] = {}
         self._generation = generation
-        self._lent = False
+        self._lent: set[str] = set()
         self._given_up = False
-        self.refresh()
+        self._renew()
 
     def refresh(self) -> None:
         """For the next statement: temporary tables come and go, and others' plans know nothing of them."""
+        if list(self.reasons) != [_TABLE_LOCKS]:
+            self._renew()
+
+    def _renew(self) -> None:
         catalog = _TemporaryCatalog(self, self._generation)
-        self.view = replace(self._generation, lender=self, catalog=catalog, plans=PlanCache(2))
+        self.view = replace(self._generation, lender=self, catalog=catalog, plans=PlanCache(_PLANS))
+
+    @property
+    def connections(self) -> dict[str, Connection]:
+        return {self.data_source: self.connection, **self.others}
 
     @property
     def lost(self) -> bool:
-        return not self._given_up and (self.connection.closed or self.connection.poisoned)
+        """Whether one of them has ended."""
+        return not self._given_up and any(c.closed or c.poisoned for c in (self.connection, *self.others.values()))
 
     async def acquire(
         self, requests: Sequence[str], capabilities: Capabilities, state: SessionState
     ) -> list[Connection]:
         """As `Cluster.acquire`. Raises PinLost."""
-        own = self.data_source in requests and not self._lent and not self._given_up
-        if not own or (capabilities.found_rows and not self.connection.capabilities.found_rows):
+        own = {} if self._given_up else self.connections
+        names = [name for name in dict.fromkeys(requests) if name in own and name not in self._lent]
+        if not names or (capabilities.found_rows and not self.connection.capabilities.found_rows):
             return await self._generation.cluster.acquire(requests, capabilities, state)
         if self.lost:
             raise PinLost(self.data_source, list(self.reasons))
-        at = requests.index(self.data_source)
-        self._lent = True
+        places = {requests.index(name): name for name in names}
+        self._lent.update(names)
         try:
-            others = [*requests[:at], *requests[at + 1 :]]
-            taken = await self._generation.cluster.acquire(others, capabilities, state) if others else []
+            others = [name for at, name in enumerate(requests) if at not in places]
+            taken = iter(await self._generation.cluster.acquire(others, capabilities, state) if others else [])
         except BaseException:
-            self._lent = False
+            self._lent.difference_update(names)
             raise
-        return [*taken[:at], self.connection, *taken[at:]]
+        return [own[places[at]] if at in places else next(taken) for at in range(len(requests))]
 
     def release(self, connection: Connection, reusable: bool = True) -> None:
-        if connection is not self.connection or self._given_up:
+        name = connection.data_source
+        if self._given_up or self.connections.get(name) is not connection:
             self._generation.cluster.release(connection, reusable)
             return
-        self._lent = False
+        self._lent.discard(name)
         if not reusable or connection.busy:
             connection.close()
 
     def lend_on(self) -> None:
-        """The connection is a transaction's branch already."""
-        self._lent = True
+        """The first connection is a transaction's branch already."""
+        self._lent.add(self.data_source)
+
+    async def extend(self, names: Sequence[str], capabilities: Capabilities, state: SessionState) -> None:
+        """Keep a connection to each of these data sources."""
+        missing = [name for name in names if name not in self.connections]
+        if missing:
+            taken = await self._generation.cluster.acquire(missing, capabilities, state)
+            self.others |= zip(missing, taken, strict=True)
+
+    def shrink(self, reusable: bool = True) -> None:
+        """Keep the first connection only."""
+        others, self.others = self.others, {}
+        for connection in others.values():
+            self._generation.cluster.release(connection, reusable)
 
     def give_up(self, reusable: bool) -> None:
-        """Nothing on it is needed any more. While it is lent, whoever has it gives it back to the pool."""
+        """Nothing on them is needed any more. While one is lent, whoever has it gives it back to the pool."""
         if not self._given_up:
+            self.shrink(reusable)
             self._given_up = True
-            if not self._lent or not reusable:
+            if self.data_source not in self._lent or not reusable:
                 self._generation.cluster.release(self.connection, reusable)
 
 
@@ -127,13 +157,20 @@ class _TemporaryCatalog(ServerCatalog):
                 return None
             raise
 
+    async def describe(self, data_source: str, sql: str, state: SessionState) -> tuple[Column, ...]:
+        return await super().describe(data_source, named_as_locked(sql, data_source, self._pin.unaliased), state)
+
+    async def check(self, data_source: str, sql: str, state: SessionState) -> None:
+        await super().check(data_source, named_as_locked(sql, data_source, self._pin.unaliased), state)
+
 
 class Pins:
-    """What a session keeps: ``own`` for temporary tables, ``locks`` for named locks."""
+    """What a session keeps: ``own`` for temporary and locked tables, ``locks`` for named locks."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.own: Pin | None = None
+        self.locked: LockedTables | None = None  # on ``own``
         self.locks: Pin | None = None
 
     @property
@@ -145,7 +182,8 @@ class Pins:
         gone = [pin for pin in (self.own, self.locks) if pin is not None and pin.lost]
         for pin in gone:
             pin.give_up(reusable=False)
-        self.own = None if self.own in gone else self.own
+        if self.own in gone:
+            self.own = self.locked = None
         self.locks = None if self.locks in gone else self.locks
         reasons = [reason for pin in gone for reason in pin.reasons]
         return PinLost(gone[0].data_source, reasons) if reasons else None
@@ -155,7 +193,7 @@ class Pins:
         for pin in (self.own, self.locks):
             if pin is not None:
                 pin.give_up(reusable=False)
-        self.own = self.locks = None
+        self.own = self.locks = self.locked = None
 
     # -- temporary tables
 
@@ -208,29 +246,49 @@ class Pins:
 
     # -- table locks
 
-    async def lock_tables(self, text: str, data_source: str) -> None:
-        """LOCK TABLES where one data source has the whole logical database."""
-        if self.own is not None and self.own.data_source != data_source:
-            raise NotSupported(f"LOCK TABLES beside {', '.join(self.own.reasons)} on '{self.own.data_source}'")
+    async def lock_tables(self, statements: Mapping[str, str], unaliased: Mapping[Part, str], moment: int) -> None:
+        """LOCK TABLES on each data source, in that order; ``moment``: seconds to wait for all but the first.
+
+        Errors leave nothing locked.
+        """
+        session = self._session
         if self.own is None:
-            self.own = await self._taken(data_source)
+            self.own = await self._taken(next(iter(statements)))
+        own = self.own
         try:
-            await self._on_own(text)
-            self.own.reasons[_TABLE_LOCKS] = None
-        finally:
-            self._free_own()
+            await own.extend(list(statements), session.capabilities, session.state)
+            for number, (name, sql) in enumerate(statements.items()):
+                connection = own.connections[name]
+                hurried = session.state.with_variables({"lock_wait_timeout": str(moment)})
+                await connection.apply(hurried if number else session.state)
+                await connection.execute(sql)
+                await connection.apply(session.state)
+        except BaseException:
+            await uninterrupted(self._unlock(own))
+            raise
+        branches = {name: own.connections[name] for name in statements}
+        deadlocks = session.generation.deadlocks
+        self.locked = LockedTables(own, session.capabilities, deadlocks, branches=branches, unaliased=unaliased)
+        own.unaliased = unaliased
+        own.reasons[_TABLE_LOCKS] = None
 
     async def unlock_tables(self) -> None:
         """UNLOCK TABLES, and what BEGIN does to table locks."""
-        if self.own is not None and _TABLE_LOCKS in self.own.reasons:
-            await self._on_own("UNLOCK TABLES")
-            del self.own.reasons[_TABLE_LOCKS]
-            self._free_own()
+        if self.own is not None and self.locked is not None:
+            await self._unlock(self.own)
 
-    async def _on_own(self, sql: str) -> None:
-        assert self.own is not None
-        async with borrowed(self._session, self._session.state, self.own.data_source) as connection:
-            await connection.execute(sql.encode(self._session.encoding, "surrogateescape"))
+    async def _unlock(self, own: Pin) -> None:
+        self.locked = None
+        own.unaliased = {}
+        own.reasons.pop(_TABLE_LOCKS, None)
+        for connection in own.connections.values():
+            try:
+                if not connection.busy:
+                    await connection.execute("UNLOCK TABLES")
+            except MeshError:
+                connection.close()  # whatever it has locked is free then
+        own.shrink()
+        self._free_own()
 
     def _free_own(self) -> None:
         if self.own is not None and not self.own.reasons:

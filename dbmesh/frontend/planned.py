@@ -20,6 +20,7 @@ from dbmesh.frontend.call import SessionCall
 from dbmesh.frontend.routines import run_call
 from dbmesh.frontend.system_rows import relations_of
 from dbmesh.frontend.transactions import ClientTransaction
+from dbmesh.frontend.under_locks import run_locked
 from dbmesh.plan.build import build
 from dbmesh.plan.model import Bound, Plan, Scope
 from dbmesh.plan.routines import CallPlan
@@ -197,6 +198,9 @@ async def _pinned(session: Session, plan: Plan, bound: Bound, caller: Caller) ->
 async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller) -> Outcome:
     if plan.kind.is_ddl:
         return await _define(session, bound, caller)
+    locked = session.pins.locked
+    if locked is not None and plan.tables and not isinstance(plan, SystemPlan):
+        return await run_locked(session, plan, bound, caller, locked)
     settings = session.settings
     if plan.tables and session.transaction is None:
         if not settings.autocommit:

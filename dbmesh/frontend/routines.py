@@ -69,6 +69,8 @@ def _check(session: Session, plan: CallPlan) -> None:
         raise RoutineDenied(session.account, f"{plan.tables[0].database}.{plan.name}")
     if not session.client.login.flags & (Capability.MULTI_RESULTS | Capability.MULTI_STATEMENTS):
         raise NotSupported("CALL for a client that takes one result only", "connect with CLIENT_MULTI_RESULTS")
+    if session.pins.locked is not None:
+        raise NotSupported("CALL under LOCK TABLES: a procedure may let the locks go", "UNLOCK TABLES first")
     transaction = session.transaction
     if transaction is not None and transaction.based:
         raise NotSupported(

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbmesh.errors import AccessDenied, BackendError, NotSupported, ParseError, QueryInterrupted
+from dbmesh.errors import BackendError, NotSupported, ParseError, QueryInterrupted
 from dbmesh.frontend import shows, variables
 from dbmesh.frontend.asks import ask, prepared
 from dbmesh.frontend.load_data import load_data
 from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
 from dbmesh.frontend.prepared_text import deallocate, execute_statement, prepare_statement
 from dbmesh.frontend.set_statement import is_for_one_statement, set_for_statement
-from dbmesh.plan.unread import only_data_source
+from dbmesh.frontend.table_locks import lock_tables
 from dbmesh.sql.classify import StatementKind
 from dbmesh.sql.tokens import TokenKind, tokens
 
@@ -146,21 +146,13 @@ async def _kill(session: Session, text: str) -> None:
 
 
 async def _lock(session: Session, text: str) -> None:
-    database = session.logical_database
-    only = only_data_source(database) if database is not None else None
-    if only is None or "." in text:
-        raise NotSupported(
-            "LOCK TABLES would hold one connection of every shard", "use SELECT … FOR UPDATE in a transaction"
-        )
-    if session.user.read_only:
-        raise AccessDenied(f"Access denied for user {session.account} to database '{session.database}'")
-    await session.commit()
-    await session.pins.unlock_tables()
-    await session.pins.lock_tables(text, only)
+    await lock_tables(session, text)
     session.answers.ok()
 
 
 async def _unlock(session: Session, text: str) -> None:
+    if session.pins.locked is not None:
+        await session.commit()
     await session.pins.unlock_tables()
     session.answers.ok()
 

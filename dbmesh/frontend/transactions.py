@@ -19,6 +19,7 @@ from dbmesh.rules.model import DataNode, MeshRules
 from dbmesh.transaction import ports
 from dbmesh.transaction.deferred import Deferred
 from dbmesh.transaction.local import LocalTransaction, SingleTransaction
+from dbmesh.transaction.locked import LockedTables
 from dbmesh.transaction.uninterrupted import uninterrupted
 from dbmesh.transaction.watch import Watch, undeclared
 from dbmesh.transaction.xa import XaTransaction
@@ -97,11 +98,18 @@ class ClientTransaction:
 
     @classmethod
     def around(cls, session: Session, local: LocalTransaction) -> ClientTransaction:
-        """One that a procedure has begun on its server."""
+        """One that the servers have begun already."""
         generation = session.generation
         proxy = session.mesh.proxy
         watch = Watch(proxy, generation.catalog) if proxy.rules.log is not None else None
         return cls(generation, session, local=local, watch=watch)
+
+    @classmethod
+    def under_locks(cls, session: Session, locked: LockedTables) -> ClientTransaction:
+        """What autocommit=0 makes of a statement under LOCK TABLES."""
+        transaction = cls.around(session, locked)
+        transaction.explicit = False
+        return transaction
 
     @property
     def based(self) -> bool:

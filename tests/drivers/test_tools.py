@@ -99,15 +99,14 @@ def dump(endpoint: Endpoint, *options: str) -> bytes:
     return done.stdout
 
 
-LOCKS = pytest.mark.xfail(reason="LOCK TABLES, which a dump has around its rows, is refused", strict=True)
 WITHOUT_LOCKS = ("--skip-add-locks", "--skip-lock-tables")
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param(("--single-transaction",), marks=LOCKS),
-        pytest.param((), marks=LOCKS),
+        ("--single-transaction",),
+        (),
         ("--single-transaction", "--skip-add-locks"),
         ("--skip-opt", "--quick", "--add-drop-table", "--complete-insert"),
     ],
