@@ -235,7 +235,9 @@ async def _local(session: Session, plan: Plan, bound: Bound, caller: Caller) -> 
 async def _define(session: Session, bound: Bound, caller: Caller) -> Outcome:
     """DDL, written down where there is a log to do it in."""
     proxy = session.mesh.proxy
-    journal = proxy.ddl if proxy.rules.log is not None and len(bound.units) > 1 else None
+    # under LOCK TABLES the journal could not look at the tables: others' connections wait for the session's own
+    written_down = proxy.rules.log is not None and len(bound.units) > 1 and session.pins.locked is None
+    journal = proxy.ddl if written_down else None
     asked = Asked(session.database or "", session.text.strip().rstrip(";").rstrip(), session.account)
     return await run_ddl(bound, session.generation, caller, journal, asked)
 
