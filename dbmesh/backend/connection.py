@@ -7,7 +7,7 @@ or *read* (rows are collected, with back-pressure).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -29,8 +29,9 @@ from dbmesh.protocol.charset import python_codec
 from dbmesh.protocol.constants import MAX_PAYLOAD, Command, Status
 from dbmesh.protocol.failures import ProtocolError
 from dbmesh.protocol.framing import frame, frames, query_packet
+from dbmesh.protocol.pipeline_reader import PipelineReader
 from dbmesh.protocol.prepare_reader import PrepareReader
-from dbmesh.protocol.response import Err, error_packet, parse_err
+from dbmesh.protocol.response import Err, Ok, error_packet, parse_err
 from dbmesh.protocol.result_reader import ResultReader
 from dbmesh.protocol.resultset import ColumnDefinition, decode_text_row
 from dbmesh.protocol.tracker import ResponseTracker
@@ -41,7 +42,8 @@ _QUIT = frame(bytes((Command.QUIT,)), 0)
 _PREPARE = bytes((Command.STMT_PREPARE,))
 _INTERRUPTED = 1317
 
-R = TypeVar("R", ResultReader, PrepareReader)
+Reader = ResultReader | PrepareReader | PipelineReader
+R = TypeVar("R", ResultReader, PrepareReader, PipelineReader)
 Request = str | bytes | Execution  # a text for COM_QUERY, or a statement for the binary protocol
 
 
@@ -152,7 +154,7 @@ class Connection:
         self._sink: RelaySink | None = None
         self._held = b""  # of a relayed response that is, or may still be, an ERR packet
         self._executing: Key | None = None  # the statement that is being relayed
-        self._reader: ResultReader | PrepareReader | None = None
+        self._reader: Reader | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self._slow = False  # the server does not take what is sent to it
@@ -211,6 +213,40 @@ class Connection:
         except asyncio.CancelledError:
             self.abandon()
             raise
+
+    async def execute_all(
+        self, requests: Sequence[str | bytes], time_limit: float | None = None
+    ) -> list[Result | BackendError]:
+        """The answers of several statements that are sent at once; each runs whatever has become of those before it.
+
+        So none but the first may write: after a deadlock it would run outside of the transaction, in autocommit. None
+        may have more than one result. ``time_limit``: for all of them. Raises BackendLost as `execute`.
+        """
+        packets = [query_packet(self.spelled(request)) for request in requests]
+        try:
+            async with asyncio.timeout(time_limit):
+                reader = self._expect(
+                    PipelineReader(self.capabilities.deprecate_eof, list(map(answer_sequence, packets)))
+                )
+                self._transport.write(b"".join(packets))
+                while not reader.set_ended:
+                    await self.more(reader)
+        except TimeoutError:
+            self.abandon()
+            raise BackendLost(self.data_source, True, f"no answer within {time_limit} s") from None
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        return [self._answer(*answer) for answer in reader.answers]
+
+    def _answer(
+        self, columns: list[ColumnDefinition], rows: list[bytes], ok: Ok | None, err: Err | None
+    ) -> Result | BackendError:
+        if ok is None:
+            assert err is not None
+            return self.error(err)
+        decoded = list(map(decode_text_row, rows))
+        return Result(columns, decoded, ok.affected, ok.last_insert_id, ok.status, ok.warnings, ok.info)
 
     async def _whole(self, stream: RowStream) -> Result:
         rows: list[list[bytes | None]] = []
@@ -535,7 +571,7 @@ class Connection:
         if reader.set_ended or reader.columns is not None or wants_file:
             self._wake()
 
-    def settle(self, reader: ResultReader | PrepareReader) -> None:
+    def settle(self, reader: Reader) -> None:
         """When the whole response has come, the connection is idle, whoever still looks at its rows."""
         if reader.ended and self._reader is reader:
             self._reader = None
@@ -587,7 +623,7 @@ class Connection:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def more(self, reader: ResultReader | PrepareReader) -> None:
+    async def more(self, reader: Reader) -> None:
         """Wait for more of the reader's response. Raises BackendLost."""
         if self._reader is not reader:
             assert self._failure is not None

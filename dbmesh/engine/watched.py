@@ -67,6 +67,8 @@ async def run_watched(
         except MeshError as error:
             await uninterrupted(_undo(error, transaction, fresh, guard, savepoints))
             raise (error if staged is None else staged.failed(error)) from error
+        finally:
+            statement.close()
         watch.accept(statement)
         return outcome if staged is None else staged.told(outcome)
 

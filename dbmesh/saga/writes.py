@@ -79,6 +79,11 @@ class Recording:
         return "replace" if self.write.replace else "update" if self.write.on_duplicate else "ignore"
 
     @property
+    def keeps_keys(self) -> bool:
+        """Whether an UPDATE or DELETE leaves no row with other global locks than it had before."""
+        return self.write.op == "D" or (len(self.locked) == 1 and not self.moved)
+
+    @property
     def needs_after(self) -> bool:
         """Whether an UPDATE's rows must be read again: for their images, or for unique values that it has changed."""
         return not self.keys_only or len(self.locked) > 1
@@ -107,7 +112,11 @@ class Recording:
     def after(self, rows: Sequence[Row]) -> str:
         """Read the rows again, by the key that they have then."""
         where = self.rows_condition(rows, self.moved)
-        return f"SELECT {self.capture.select_list} FROM {self.write.source} WHERE {where} LIMIT {ALL_ROWS} FOR UPDATE"
+        # NOWAIT: the rows are locked already, unless the write before it was a deadlock's victim, which says so itself
+        return (
+            f"SELECT {self.capture.select_list} FROM {self.write.source} WHERE {where} LIMIT {ALL_ROWS}"
+            " FOR UPDATE NOWAIT"
+        )
 
     def rows_condition(self, rows: Sequence[Row], moved: Mapping[str, str] | None = None) -> str:
         """``moved``: key columns, in lower case, that have this value instead of the rows'."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dbmesh.errors import NotSupported
+from dbmesh.errors import BackendError, NotSupported
 from dbmesh.saga.images import Row
 from dbmesh.saga.lock_keys import LockKey, lock_keys
 from dbmesh.saga.undo import Numbers, UndoRecord, pairs_of, undo_records
@@ -36,7 +36,8 @@ class Imager:
     """Runs writes and keeps what it has learnt of them. ``encoding``: Python codec of the client's character set.
 
     ``returning``: the server has INSERT … RETURNING. ``safe_updates``: the session's sql_safe_updates, None while it
-    has not been asked.
+    has not been asked. ``on_locked``: told the keys of rows that are about to be written, once the server's row locks
+    are held, where no other keys can come of the write.
     """
 
     connection: Connection
@@ -50,11 +51,23 @@ class Imager:
     locks: set[LockKey] = field(default_factory=set)
     versions: list[int] = field(default_factory=list)
     safe_updates: bool | None = None
+    on_locked: Callable[[set[LockKey]], None] = field(default=lambda keys: None)
 
     async def send(self, name: str, sql: str) -> Result:
         """Run a statement. ``name``: its failpoint."""
         raw = sql.encode(self.encoding, "surrogateescape")
         return await step(name, self.data_source, lambda: self.connection.execute(raw))
+
+    async def send_all(self, name: str, *statements: str) -> list[Result]:
+        """Run statements that are sent at once, of which only the first may write; its error counts before others'."""
+        raw = [sql.encode(self.encoding, "surrogateescape") for sql in statements]
+        answers = await step(name, self.data_source, lambda: self.connection.execute_all(raw))
+        results = []
+        for answer in answers:
+            if isinstance(answer, BackendError):
+                raise answer
+            results.append(answer)
+        return results
 
     async def write(self, record: Recording) -> WriteResult:
         """Run one write; its own part of ``result``. Raises NotSupported, TooManyRows and the server's errors."""
@@ -91,22 +104,30 @@ class Imager:
         rehearsed = await self._rehearse(record) if found.warnings or await self._is_careful() else None
         if rehearsed is not None and not before:
             return before, [], rehearsed
-        done = await self.send("dml", record.pinned(before))
-        part = rehearsed or WriteResult(warnings=done.warnings, warning_rows=await self._warnings(done))
+        if before and record.keeps_keys:
+            self.on_locked(lock_keys(self.schema, record.table.name, record.locked, before))
+        deletes = record.write.op == "D"
+        looks = bool(before) and (record.write.ignore if deletes else record.needs_after)
+        if looks:
+            # SHOW WARNINGS comes along: the after image would clear them
+            done, warned, image = await self.send_all(
+                "dml", record.pinned(before), "SHOW WARNINGS", record.after(before)
+            )
+            part = rehearsed or WriteResult(warnings=done.warnings, warning_rows=warned.rows)
+        else:
+            done = await self.send("dml", record.pinned(before))
+            part = rehearsed or WriteResult(warnings=done.warnings, warning_rows=await self._warnings(done))
         part.matched = len(before)
         part.affected = _changed(done)
         part.last_insert_id = done.last_insert_id
-        deletes = record.write.op == "D"
         if deletes and done.affected != len(before) and not record.write.ignore:
             raise _unexpected(record, len(before), done.affected)
-        if deletes and before and record.write.ignore:
-            left = await self.send("image", record.after(before))
-            kept = {record.key_of(row) for row in await self._read(record, left)}
-            return [row for row in before if record.key_of(row) not in kept], [], part
-        if deletes or not before or not record.needs_after:
+        if not looks:
             return before, [], part
-        answer = await self.send("image", record.after(before))
-        after = await self._read(record, answer)
+        after = await self._read(record, image)
+        if deletes:
+            kept = set(map(record.key_of, after))
+            return [row for row in before if record.key_of(row) not in kept], [], part
         if sorted(map(record.key_of, after)) != sorted(map(record.key_of, before)):
             raise _unexpected(record, len(before), len(after))
         return before, after, part
@@ -148,6 +169,7 @@ class Imager:
             raise _unexpected(record, len(record.write.insert_rows), len(rows))
         part = WriteResult(affected=len(rows), matched=len(rows), records=len(rows), warnings=done.warnings)
         part.warning_rows = warned
+        part.selected = not record.write.insert_rows
         part.last_insert_id = _last_insert_id(record, rows) if self.returning else done.last_insert_id
         return rows, part
 

@@ -7,7 +7,7 @@ the compensator's session: utf8mb4, UTC, non-strict, READ COMMITTED, FOUND_ROWS.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +69,18 @@ class Link:
         result = self._driver._result
         rows = [list(row) for row in result.rows or ()]
         return Answer(rows, result.affected_rows, result.insert_id or 0, result.warning_count)
+
+    async def execute_all(
+        self, statements: Sequence[bytes], seconds: float | None = None
+    ) -> list[Answer | BackendError]:
+        """One statement after the other, each whatever has become of those before it."""
+        answers: list[Answer | BackendError] = []
+        for statement in statements:
+            try:
+                answers.append(await self.execute(statement, seconds))
+            except BackendError as error:
+                answers.append(error)
+        return answers
 
     def close(self) -> None:
         self._driver.close()

@@ -33,7 +33,7 @@ async def look_up(
         if table is not None and _has_keys(table):
             which = await _keys(schema, table, source, connection, encoding)
     if which:
-        await watch.require_free(unit.data_source, which, holds)
+        await watch.require_free(unit.data_source, which, holds, await watch.holder(unit.data_source, which))
 
 
 async def _keys(schema: str, table: Table, source: str, connection: Connection, encoding: str) -> str:

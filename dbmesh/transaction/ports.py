@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dbmesh.backend.pool import Capabilities
+from dbmesh.errors import BackendError
 from dbmesh.saga.writes import Write
 from dbmesh.schema import Table
 
@@ -35,6 +36,10 @@ class Runs(Protocol):
     """
 
     async def execute(self, sql: bytes, time_limit: float | None = None, /) -> Result: ...
+    async def execute_all(
+        self, statements: Sequence[bytes], time_limit: float | None = None, /
+    ) -> Sequence[Result | BackendError]:
+        """The answers of statements that are sent at once; each runs whatever has become of those before it."""
 
 
 class Connection(Runs, Protocol):
@@ -84,7 +89,8 @@ class Catalog(Protocol):
 class WriteResult:
     """One logical statement's answer. ``matched`` is what a client with FOUND_ROWS is told, ``affected`` the others.
 
-    ``last_insert_id``: 0 without an AUTO_INCREMENT column. ``warning_rows``: as SHOW WARNINGS has them.
+    ``last_insert_id``: 0 without an AUTO_INCREMENT column. ``selected``: an INSERT … SELECT, which counts its records
+    even if they are none. ``warning_rows``: as SHOW WARNINGS has them.
     """
 
     affected: int = 0
@@ -94,11 +100,13 @@ class WriteResult:
     duplicates: int = 0
     warnings: int = 0
     op: str = ""
+    selected: bool = False
     warning_rows: list[Cells] = field(default_factory=list)
 
     def add(self, other: WriteResult) -> None:
         """Take another data node's part in."""
         self.op = self.op or other.op
+        self.selected = self.selected or other.selected
         self.affected += other.affected
         self.matched += other.matched
         self.records += other.records
@@ -112,6 +120,6 @@ class WriteResult:
         """The info string of MySQL's OK packet."""
         if self.op == "U":
             return b"Rows matched: %d  Changed: %d  Warnings: %d" % (self.matched, self.affected, self.warnings)
-        if self.op == "I" and self.records > 1:
+        if self.op == "I" and (self.records > 1 or self.selected):
             return b"Records: %d  Duplicates: %d  Warnings: %d" % (self.records, self.duplicates, self.warnings)
         return b""

@@ -6,19 +6,22 @@ row. The look-up uses a link of the mesh's own, since the transaction's own snap
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from dbmesh.backend.connection import Connection, Request, Result
 from dbmesh.errors import NotSupported
 from dbmesh.saga import gates
+from dbmesh.saga.lock_keys import LockKey
 from dbmesh.saga.states import LockState
 from dbmesh.saga.undo import Numbers
 from dbmesh.saga.values import string_literal
 from dbmesh.saga.writes import Recording, recording, tracing
 from dbmesh.schema import Table
-from dbmesh.transaction.failures import TooManyRows
+from dbmesh.transaction.failures import RowLocked, TooManyRows
 from dbmesh.transaction.imaging import MOST_BYTES, MOST_ROWS, Imager, given_keys
 from dbmesh.transaction.journal import listed
 from dbmesh.transaction.ports import Catalog, Cells, Unit
@@ -64,6 +67,20 @@ class Task:
     tables: tuple[str, ...] = ()  # whose locks are looked at whole
 
 
+class _Asked(NamedTuple):
+    """A look-up under way. ``which``: the condition on ``row_lock`` for ``keys``."""
+
+    data_source: str
+    keys: set[LockKey]
+    which: str
+    holder: asyncio.Task[RowLocked | None]
+
+
+def _forget(task: asyncio.Task[RowLocked | None]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
 @dataclass(slots=True)
 class WatchedStatement:
     """One statement of the client's. ``found_rows``: the client counts matched rows.
@@ -80,6 +97,7 @@ class WatchedStatement:
     imagers: dict[str, Imager] = field(default_factory=dict)
     tables: dict[str, set[str]] = field(default_factory=dict)
     unrecorded: dict[str, NotSupported] = field(default_factory=dict)
+    asked: list[_Asked] = field(default_factory=list)
 
     @property
     def images(self) -> bool:
@@ -102,6 +120,7 @@ class WatchedStatement:
             schema = self.watch.proxy.links.schema(unit.data_source)
             returning = "mariadb" in connection.server_version.lower()
             imager = Imager(connection, unit.data_source, schema, self.numbers, self.encoding, returning)
+            imager.on_locked = partial(self._ask, unit.data_source)
             self.imagers[unit.data_source] = imager
         if record.keys_only and not _is_traceable(record, imager):
             self.tables.setdefault(unit.data_source, set()).add(record.table.name)
@@ -120,15 +139,33 @@ class WatchedStatement:
     async def _as_it_is(self, unit: Unit, connection: Connection) -> Answer:
         return await answer_of(connection, unit.sql.encode(self.encoding, "surrogateescape"))
 
+    def _ask(self, data_source: str, keys: set[LockKey]) -> None:
+        """Look at the global locks while the rows are written: the server's locks are held already."""
+        which = listed(keys)
+        task = asyncio.ensure_future(self.watch.holder(data_source, which))
+        self.asked.append(_Asked(data_source, keys, which, task))
+
     async def look_up(self) -> None:
         """Raise RowLocked when a row belongs to another global transaction, TooManyRows."""
         watch = self.watch
         watch.check(self)
+        for asked in self.asked:
+            await watch.require_free(asked.data_source, asked.which, self.holds, await asked.holder)
         for name, which in self._wanted():
-            await watch.require_free(name, which, self.holds)
+            await watch.require_free(name, which, self.holds, await watch.holder(name, which))
+
+    def close(self) -> None:
+        """Forget the questions that nobody waits for any more."""
+        for asked in self.asked:
+            asked.holder.cancel()
+            asked.holder.add_done_callback(_forget)
 
     def _wanted(self) -> list[tuple[str, str]]:
-        found = [(name, listed(imager.locks)) for name, imager in self.imagers.items() if imager.locks]
+        found = []
+        for name, imager in self.imagers.items():
+            rest = imager.locks.difference(*(asked.keys for asked in self.asked if asked.data_source == name))
+            if rest:
+                found.append((name, listed(rest)))
         for name, tables in self.tables.items():
             if tables:
                 found.append((name, of_tables(self.watch.proxy.links.schema(name), tables)))
@@ -195,9 +232,12 @@ class Watch:
                 why = refusal
         return Task(_traced(unit, table), why, (write.table,))
 
-    async def require_free(self, data_source: str, which: str, holds: bool) -> None:
+    async def holder(self, data_source: str, which: str) -> RowLocked | None:
+        """Which other global transaction has one of the locks."""
+        return await self.proxy.shards.holder(data_source, which, self.gtrid)
+
+    async def require_free(self, data_source: str, which: str, holds: bool, locked: RowLocked | None) -> None:
         """Raise RowLocked when another global transaction has one of the locks. ``holds``: wait a little before."""
-        locked = await self.proxy.shards.holder(data_source, which, self.gtrid)
         if locked is None:
             return
         patient = holds and locked.state is LockState.HELD

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from dbmesh.backend.cluster import Cluster
-from dbmesh.backend.connection import HIGH_WATER, Connection
+from dbmesh.backend.connection import HIGH_WATER, Connection, Result
 from dbmesh.backend.pool import Capabilities
 from dbmesh.backend.row_stream import RowStream
 from dbmesh.backend.session_state import DEFAULT_STATE, SessionState, interned
@@ -366,3 +366,23 @@ async def test_a_mistake_in_a_prepared_statement_leaves_the_connection_usable(co
         await connection.prepare("SELEC")
     assert error.value.errno == 1064
     assert (await connection.execute(Execution("SELECT 1"))).rows == [[b"1"]]
+
+
+async def test_statements_that_are_sent_at_once_are_answered_in_order(connection: Connection) -> None:
+    many = "SELECT seq, REPEAT('x', 100) FROM seq_1_to_20000"
+    first, error, rows, last = await connection.execute_all(["DO 0", "SELECT * FROM no_such", many, b"SELECT 'last'"])
+    assert isinstance(first, Result)
+    assert isinstance(error, BackendError)
+    assert error.errno == 1146
+    assert isinstance(rows, Result)
+    assert len(rows.rows) == 20_000
+    assert isinstance(last, Result)
+    assert last.rows == [[b"last"]]
+    assert connection.clean
+    assert (await connection.execute("SELECT 1")).rows == [[b"1"]]
+
+
+async def test_statements_that_are_sent_at_once_are_given_up_together(connection: Connection) -> None:
+    with pytest.raises(BackendLost, match="no answer within"):
+        await connection.execute_all(["DO 0", "SELECT SLEEP(30)", "DO 0"], time_limit=0.1)
+    assert connection.closed

@@ -57,7 +57,7 @@ def test_an_update_is_pinned_to_its_snapshot() -> None:
     rows = [row("6", "1.00"), row("7", "2.00")]
     assert record.pinned(rows) == f"{UPDATE.head}\nWHERE `id` IN (6, 7) ORDER BY id\n"
     assert record.pinned([]) == f"{UPDATE.head}\nWHERE 0 ORDER BY id\n"
-    assert record.after(rows).endswith("WHERE `id` IN (6, 7) LIMIT 18446744073709551615 FOR UPDATE")
+    assert record.after(rows).endswith("WHERE `id` IN (6, 7) LIMIT 18446744073709551615 FOR UPDATE NOWAIT")
 
 
 def test_a_composite_key_is_pinned_row_by_row() -> None:
