@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -62,3 +63,17 @@ def _borrowed(mesh: Mesh) -> int:
         cursor.execute("SHOW MESH POOLS")
         in_use = [column[0].lower() for column in cursor.description].index("in use")
         return sum(int(row[in_use]) for row in cursor.fetchall())
+
+
+@pytest.mark.timeout(300)
+def test_a_page_far_behind_the_first_passes_the_mesh_without_staying_there(mesh: Mesh) -> None:
+    assert mesh.pid is not None
+    sql = f"SELECT id, filler FROM {scatter.TABLE} ORDER BY id LIMIT 3 OFFSET 1000000"
+    with ThreadPoolExecutor(1) as thread:
+        page = thread.submit(mesh.rows, sql, (), "bench")
+        highest = 0
+        while not page.done():
+            highest = max(highest, resident_bytes(mesh.pid))
+            time.sleep(0.05)
+    assert [row[0] for row in page.result()] == [1_000_000, 1_000_001, 1_000_002]
+    assert highest < LIMIT, f"{highest / 1024 / 1024:.0f} MiB resident"
