@@ -19,11 +19,11 @@ from sqlglot import exp
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Bound, Call, Federation, RouteUnit, Scope, Shipment
-from dbmesh.plan.references import table_edits
+from dbmesh.plan.references import list_edits, table_edits
 from dbmesh.plan.restrict import conditions_among, own_conditions
 from dbmesh.plan.session_functions import left_behind
 from dbmesh.plan.travel import Travel, may_be_key, travel
-from dbmesh.rewrite import LimitSlot, Piece, TableSlot, Template, quoted, splice
+from dbmesh.rewrite import Edit, LimitSlot, Piece, TableSlot, Template, quoted, splice
 from dbmesh.route.placement import RouteKind
 from dbmesh.route.router import RouteTemplate, Target
 from dbmesh.rules.model import DataNode, LogicalDatabase, ShardedTable
@@ -100,7 +100,8 @@ class Federated:
         def value(name: str) -> str:
             return str(number) if name == NODE else call.session_value(name)
 
-        sql = scratch.read.render(literals, [node.table], value, f" LIMIT {self.most_rows + 1}")
+        lists = self.route.kept(literals, {scratch.target.reference.index: number})
+        sql = scratch.read.render(literals, [node.table], value, f" LIMIT {self.most_rows + 1}", lists=lists)
         return RouteUnit(node.data_source, node.table, sql)
 
 
@@ -126,8 +127,9 @@ async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, 
     data_source = federating(route.targets[0].database)
     lock = _lock(blocks, route)
     outermost = {block.index for block in blocks.blocks if block.place is Place.TOP}
+    lists = list_edits(statement, route)
     scratches = tuple(
-        scratch_of(blocks, target, tables, lock if target.reference.block in outermost else "")
+        scratch_of(blocks, target, tables, lock if target.reference.block in outermost else "", lists=lists)
         for target in route.targets
     )
     most_rows, most_bytes = scope.rules.gather_rows, scope.rules.gather_memory
@@ -182,11 +184,17 @@ def _names_columns(tokens: Sequence[Token], at: int) -> bool:
 
 
 def scratch_of(
-    blocks: Blocks, target: Target, tables: dict[int, Table], lock: str = "", where: Span | None = None
+    blocks: Blocks,
+    target: Target,
+    tables: dict[int, Table],
+    lock: str = "",
+    where: Span | None = None,
+    lists: Sequence[Edit] = (),
 ) -> Scratch:
     """The scratch table of a reference that is only read.
 
     ``lock``: the locking clause that its rows are read with. ``where``: the condition of an UPDATE or DELETE of it.
+    ``lists``: see `list_edits`.
     """
     reference, table = target.reference, tables[target.reference.index]
     if blocks.blocks[reference.block].odd == "TABLE without SELECT" and not reference.has_alias:
@@ -199,16 +207,16 @@ def scratch_of(
     own = own_conditions(blocks, reference, tables)
     if where is not None and reference.block == 0:
         own = conditions_among(blocks, reference, tables, where)
-    conditions = conditions_of(blocks, own)
+    conditions = conditions_of(blocks, own, lists)
     items = ", ".join(way.read for way in ways)
     read = Template((f"SELECT {items} FROM ", TableSlot(0, target.reference.alias), *conditions, LimitSlot(), lock))
     return Scratch(name, create, ways, read, target)
 
 
-def conditions_of(blocks: Blocks, spans: Iterable[Span]) -> list[Piece]:
+def conditions_of(blocks: Blocks, spans: Iterable[Span], lists: Sequence[Edit] = ()) -> list[Piece]:
     """`` WHERE (…) AND (…)`` of these conjuncts of the text, nothing without any."""
     statement = blocks.statement
-    edits = table_edits(blocks)
+    edits = [*table_edits(blocks), *lists]
     pieces: list[Piece] = []
     for number, span in enumerate(spans):
         start, end = statement.tokens[span.first].start, statement.tokens[span.last - 1].end

@@ -11,7 +11,7 @@ from dbmesh.plan.federate import plan_federated
 from dbmesh.plan.hints import hinted_source, on_shard
 from dbmesh.plan.mistakes import check_whole
 from dbmesh.plan.model import Plan, Scope, TableName
-from dbmesh.plan.references import resolve, system_tables, table_edits, table_names
+from dbmesh.plan.references import list_edits, resolve, system_tables, table_edits, table_names
 from dbmesh.plan.select import SelectPlan, UnicastPlan
 from dbmesh.plan.session_functions import (
     label_edits,
@@ -58,7 +58,8 @@ async def plan_select(statement: Statement, scope: Scope) -> Plan:
     )
     if plan.may_scatter and not plan.leaves:
         try:
-            await plan_several(plan, blocks, table_edits(blocks), scope)
+            edits = [*table_edits(blocks), *list_edits(statement, plan.route)]
+            await plan_several(plan, blocks, edits, scope)
         except BackendError:  # of a part of the statement; the whole may say it better
             await check_whole(plan, statement, scope)
             raise

@@ -9,12 +9,12 @@ from sqlglot import exp
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import SYSTEM_DATABASES, Scope, TableName
-from dbmesh.rewrite import Edit, TableSlot
-from dbmesh.route.router import Target
+from dbmesh.rewrite import Edit, ListSlot, TableSlot
+from dbmesh.route.router import RouteTemplate, Target
 from dbmesh.rules.model import ShardedTable, TableRule
 from dbmesh.schema import Column
 from dbmesh.sql.blocks import Blocks, TableReference
-from dbmesh.sql.statement import span_of
+from dbmesh.sql.statement import Statement, span_of
 
 
 def is_system(reference: TableReference) -> bool:
@@ -70,6 +70,17 @@ def table_edits(blocks: Blocks) -> list[Edit]:
         alias = None if r.has_alias or r.span[0] in bare else r.name
         edits.append(Edit(*r.span, (TableSlot(r.index, alias),)))
     return edits + database_edits(blocks.statement.tree)
+
+
+def list_edits(statement: Statement, route: RouteTemplate) -> list[Edit]:
+    """Lists of keys of which each data node gets its own part."""
+    edits = []
+    for number, keys in enumerate(route.lists):
+        spans = [statement.literals[literal] for literal in keys.literals]
+        between = {statement.text[before[1] : after[0]].strip() for before, after in pairwise(spans)}
+        if between == {","}:  # and no comment, sign or introducer
+            edits.append(Edit(spans[0][0], spans[-1][1], (ListSlot(number, keys.literals),)))
+    return edits
 
 
 def database_edits(tree: exp.Expr) -> list[Edit]:

@@ -49,7 +49,7 @@ class Scattered:
             offset, count = self.limit.bind(literals)
             if self.pushed or count == 0:  # LIMIT 0 runs nothing, so it cannot fail either
                 text = f" LIMIT {min(offset + count, _MOST_ROWS) if count else 0}"
-        return self.template.render(literals, place.tables, call.session_value, text)
+        return self.template.render(literals, place.tables, call.session_value, text, lists=place.lists)
 
     def merge(self, literals: Sequence[str], call: Call) -> MergeSpec:
         """How the data nodes' results become one."""

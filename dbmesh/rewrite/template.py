@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 
@@ -26,6 +26,14 @@ class TableSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class ListSlot:
+    """The literals of the ``number``-th list of keys, or as many of them as a data node needs."""
+
+    number: int
+    literals: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSlot:
     """The ' LIMIT …' of a data node, or nothing."""
 
@@ -37,7 +45,7 @@ class SessionValue:
     name: str
 
 
-Piece = str | Literal | TableSlot | LimitSlot | SessionValue
+Piece = str | Literal | ListSlot | TableSlot | LimitSlot | SessionValue
 
 
 def quoted(name: str) -> str:
@@ -58,9 +66,10 @@ class Template:
         session_value: Callable[[str], str] | None = None,
         limit: str = "",
         schema: str = "",
+        lists: Mapping[int, Sequence[int]] | None = None,
     ) -> str:
         """The text. ``tables``: the actual table of each reference, in ``schema`` if it is not the connection's own.
-        ``session_value``: SQL text of a SessionValue."""
+        ``session_value``: SQL text of a SessionValue. ``lists``: what is left of lists of keys."""
         parts = []
         for piece in self.pieces:
             match piece:
@@ -68,6 +77,9 @@ class Template:
                     parts.append(piece)
                 case Literal(index):
                     parts.append(str(literals[index]))  # a slot writes its mark
+                case ListSlot(number, indexes):
+                    kept = indexes if lists is None else lists.get(number, indexes)
+                    parts.append(", ".join([str(literals[index]) for index in kept]))
                 case TableSlot(index, alias):
                     parts.append((schema and quoted(schema) + ".") + _reference(tables[index], alias))
                 case SessionValue(name):
@@ -102,9 +114,10 @@ class Template:
         return frozenset(piece.name for piece in self.pieces if isinstance(piece, SessionValue))
 
     @property
-    def literals(self) -> frozenset[int]:
+    def literals(self) -> Set[int]:
         """The indexes of the literals in it."""
-        return frozenset(piece.index for piece in self.pieces if isinstance(piece, Literal))
+        own = {piece.index for piece in self.pieces if isinstance(piece, Literal)}
+        return own.union(*(piece.literals for piece in self.pieces if isinstance(piece, ListSlot)))
 
 
 def _reference(table: str, alias: str | None) -> str:

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from dbmesh.errors import NotSupported
+from dbmesh.route.lists import Kept
 from dbmesh.route.router import RouteTemplate, Target
 from dbmesh.rules.model import BroadcastTable, DataNode, ShardedTable
 
@@ -26,10 +27,14 @@ class RouteKind(Enum):
 
 
 class Place(NamedTuple):
-    """One data source with the actual table of every table reference, in their order."""
+    """One data source with the actual table of every table reference, in their order.
+
+    ``lists``: what it needs of the lists of keys, see `route.lists`.
+    """
 
     data_source: str
     tables: tuple[str, ...]
+    lists: Kept = {}  # noqa: RUF012  # never changed
 
 
 class Placement(NamedTuple):
@@ -51,7 +56,7 @@ def place(route: RouteTemplate, literals: Sequence[str]) -> Placement:
             f"its rows are on several data nodes, and {route.apart}",
             "restrict each sharded table to one sharding key by = or join them on it",
         )
-    return _on_each(route, needed)
+    return _on_each(route, needed, literals)
 
 
 def _without_shards(route: RouteTemplate) -> Placement:
@@ -92,17 +97,18 @@ def _on_one(route: RouteTemplate, needed: Mapping[int, frozenset[int]]) -> Place
     return None
 
 
-def _on_each(route: RouteTemplate, needed: Mapping[int, frozenset[int]]) -> Placement:
+def _on_each(route: RouteTemplate, needed: Mapping[int, frozenset[int]], literals: Sequence[str]) -> Placement:
     first = route.base[0]
     nodes = _nodes(route, first)
     chosen = sorted(frozenset(range(len(nodes))).intersection(*(needed[index] for index in route.base)))
     chosen = chosen or [next(at for at, node in enumerate(nodes) if route.only in ("", node.data_source))]
     places = []
     for node in chosen:
-        found = _place(route, nodes[node].data_source, dict.fromkeys(needed, node))
+        at = dict.fromkeys(needed, node)
+        found = _place(route, nodes[node].data_source, at)
         if found is None:
             raise NotSupported(f"not all of its tables are on data source '{nodes[node].data_source}'")
-        places.append(found)
+        places.append(found._replace(lists=route.kept(literals, at)) if route.lists else found)
     if len(chosen) == 1:
         return Placement(RouteKind.SINGLE, tuple(places))
     return Placement(RouteKind.SCATTER if len(chosen) == len(nodes) else RouteKind.MULTI, tuple(places))

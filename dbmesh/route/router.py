@@ -13,7 +13,7 @@ only put NULLs in the place of the rows that it leaves out, and WHERE drops thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbmesh.errors import NotSupported
@@ -29,6 +29,7 @@ from dbmesh.route.conditions import (
     rejects_null,
 )
 from dbmesh.route.keys import UNKNOWN, key_value
+from dbmesh.route.lists import Kept, KeyList, long_lists, values_at
 from dbmesh.rules.model import LogicalDatabase, ShardedTable, TableRule
 from dbmesh.schema import Column
 from dbmesh.sql.blocks import Block, Blocks, JoinCondition, Place, TableReference
@@ -53,7 +54,8 @@ class RouteTemplate:
     """``conditions``: by index of sharded references. ``flows``: (from, to) pairs of references.
 
     ``base``: references whose rows make up the result; ``apart``: why the statement cannot be run on several nodes,
-    '' when it can. ``only``: the one data source whose rows the statement speaks of, '' for all of them.
+    '' when it can. ``lists``: lists of keys in conditions. ``only``: the one data source whose rows the statement
+    speaks of, '' for all of them.
     """
 
     targets: tuple[Target, ...]
@@ -61,6 +63,7 @@ class RouteTemplate:
     flows: tuple[tuple[int, int], ...]
     base: tuple[int, ...]
     apart: str
+    lists: tuple[KeyList, ...] = ()
     only: str = ""
 
     def needed(self, literals: Sequence[str]) -> dict[int, frozenset[int]]:
@@ -80,6 +83,15 @@ class RouteTemplate:
             rule = self.targets[index].rule
             if isinstance(rule, ShardedTable) and rule.refuses_scatter and len(at) == len(rule.nodes) > 1:
                 self._check_keyed(index, rule)
+        return found
+
+    def kept(self, literals: Sequence[str], at: Mapping[int, int]) -> Kept:
+        """What the lists of keys need where the references are ``at`` these data nodes."""
+        found: dict[int, Sequence[int]] = {}
+        for number, keys in enumerate(self.lists):
+            rule = self.targets[keys.reference].rule
+            if keys.reference in at and isinstance(rule, ShardedTable):
+                found |= values_at(number, keys, rule, literals, at[keys.reference])
         return found
 
     def _there(self, index: int) -> frozenset[int]:
@@ -138,7 +150,17 @@ class _Router:
         self._carry()
         base = self._base()
         conditions = {index: _all_of(parts) for index, parts in self.conditions.items()}
-        return RouteTemplate(tuple(self.targets), conditions, tuple(self.flows), base, self._apart(base))
+        flows, lists = tuple(self.flows), tuple(self._lists())
+        return RouteTemplate(tuple(self.targets), conditions, flows, base, self._apart(base), lists)
+
+    def _lists(self) -> Iterator[KeyList]:
+        for block in self.blocks.blocks:
+            for predicate in (block.where, *(join.condition for join in block.joins)):
+                for said in long_lists(predicate):
+                    owner, key = self._owner(block, said.column), said.column.name.lower()
+                    if owner is not None and key in self.keys.get(owner, ()):
+                        literals = tuple(value.literal for value in said.values if value.literal is not None)
+                        yield KeyList(owner, key, self.targets[owner].columns[key], literals)
 
     def _join(self, block: Block, join: JoinCondition, own: set[int], kept: set[int]) -> None:
         if join.side == "":

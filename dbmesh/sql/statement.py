@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import sqlglot
@@ -52,10 +53,8 @@ class Statement:
         span = span_of(node)
         if span is None:
             return None
-        try:
-            return self.literals.index(span)
-        except ValueError:
-            return None
+        at = bisect_left(self.literals, span)
+        return at if at < len(self.literals) and self.literals[at] == span else None
 
 
 def span_of(node: exp.Expr) -> tuple[int, int] | None:
