@@ -101,6 +101,7 @@ class Connection:
         "_executing",
         "_failure",
         "_held",
+        "_is_mysql",
         "_paused",
         "_reader",
         "_sink",
@@ -136,6 +137,7 @@ class Connection:
         self.capabilities = capabilities
         self.thread_id = thread_id
         self.server_version = version
+        self._is_mysql = "MariaDB" not in version
         self.state: SessionState = DEFAULT_STATE
         self.status: int = Status.AUTOCOMMIT
         self.tracker = ResponseTracker(capabilities.deprecate_eof)
@@ -293,7 +295,7 @@ class Connection:
             return await self._executed(request)
 
     async def _executed(self, execution: Execution) -> RowStream:
-        packets = execution.packets(await self.prepare(execution.sql))
+        packets = execution.packets(await self.prepare(execution.sql, execution.types))
         stream = self._request(packets)
         await stream.started()
         stream.codec = RowCodec(stream.columns)
@@ -356,13 +358,22 @@ class Connection:
         """What a statement is kept under: its text, and all that decides how a server reads it."""
         return self.state.reading, sql
 
-    async def prepare(self, sql: str) -> ServerStatement:
-        """The statement on the server, prepared unless it is. Raises the server's error."""
-        key = self.key(sql)
+    def prepared(self, key: Key, types: bytes) -> ServerStatement | None:
+        """The statement on the server, if there is one that may be run with values of these types. Hot."""
         known = self.statements.get(key)
+        return known if known is None or not self._is_mysql or known.takes(types) else None
+
+    async def prepare(self, sql: str, types: bytes = b"") -> ServerStatement:
+        """The statement on the server, prepared unless it is. ``types``: of the values that it is to be run with.
+
+        Raises the server's error.
+        """
+        key = self.key(sql)
+        known = self.prepared(key, types)
         if known is not None:
             return known
         statement = await self._new_statement(sql)
+        statement.takes(types)
         self._transport.write(close_packets(self.statements.put(key, statement)))
         return statement
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
+from dbmesh.protocol.charset import charset_of
+
 DEFAULT_CHARSET = "utf8mb4"
 DEFAULT_COLLATION = "utf8mb4_general_ci"
 
@@ -102,7 +104,9 @@ class SessionState:
         return tuple(statements)
 
     def charset_statement(self) -> str:
-        """What SET NAMES does, for three character sets that need not agree."""
+        """Three character sets that need not agree. Where they do, SET NAMES: MySQL tells of results by a collation."""
+        if self.client == self.results == charset_of(self.collation):
+            return f"SET NAMES {self.client} COLLATE {self.collation}"
         return (
             f"SET character_set_client = {self.client}, collation_connection = {self.collation}, "
             f"character_set_results = {self.results or 'NULL'}"

@@ -19,7 +19,8 @@ from dbmesh.sql.placeholders import Placeholders
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
 
-_NOT_SQL = frozenset({1064, 1149, 1582, 1583})
+_NOT_PREPARABLE = 1295
+_NOT_SQL = frozenset({1064, 1149, 1582, 1583, _NOT_PREPARABLE})
 _NEVER = frozenset({StatementKind.PREPARE, StatementKind.EXECUTE, StatementKind.DEALLOCATE})
 _ANSWERED = frozenset(
     {StatementKind.SHOW, StatementKind.DESCRIBE, StatementKind.EXPLAIN, StatementKind.SHOW_MESH,
@@ -85,6 +86,8 @@ async def read(session: Session, text: str) -> tuple[Statement, Sequence[ColumnD
     sample = Call(b"", (), placeholders.sample())
     parameters: Sequence[ColumnDefinition] = ()
     if kind in _ANSWERED:
+        if kind is StatementKind.SHOW and session.mesh.is_mysql:  # which does not prepare SHOW WARNINGS
+            await _judge(session, text)
         statement.columns = await _probe(session, statement, sample)
     elif session.has_own(kind):
         if kind is StatementKind.EMPTY:

@@ -64,7 +64,7 @@ class BinaryAnswers(Answers):
 
     async def _executed(self, connection: Connection, request: Request) -> Outcome:
         assert isinstance(request, Execution)
-        packets = request.packets(await connection.prepare(request.sql))
+        packets = request.packets(await connection.prepare(request.sql, request.types))
         if self._must_translate(connection, packets):
             return await self._translate(connection, request)
         return await self._pass_on(connection, packets, connection.key(request.sql))

@@ -77,6 +77,9 @@ def _call(session: Session, statement: Statement, payload: bytes) -> Call:
     values = read_parameters(payload, at, nulls, types, ahead)
     numbers = statement.placeholders.limits
     arguments = [_argument(session, value, at in numbers) for at, value in enumerate(values)]
+    if statement.placeholders.keys and session.mesh.is_mysql:
+        for at in statement.placeholders.keys:  # to MySQL these are constants, not the positions of columns
+            arguments[at] = Argument("s", "'1'")
     return Call(types, values, arguments, bool(ahead))
 
 
@@ -135,7 +138,7 @@ def _relay_now(session: Session, statement: Statement, call: Call) -> bool:
     known = None
     if connection.state is session.settings.state and session.client.first_sequence == 1:
         key = connection.key(execution.sql)
-        known = connection.statements.get(key)
+        known = connection.prepared(key, execution.types)
     if known is None:
         cluster.release(connection)
         return False

@@ -80,7 +80,7 @@ def _send(session: Session, target: tuple[str, str], payload: bytes, types: byte
     known: ServerStatement | None = None
     if connection.state is state and session.client.first_sequence == 1:
         key = connection.key(sql)
-        known = connection.statements.get(key)
+        known = connection.prepared(key, types)
     if known is None or not (told or known.types == types):
         cluster.release(connection)
         return False

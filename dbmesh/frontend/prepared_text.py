@@ -94,7 +94,7 @@ async def execute_statement(session: Session, text: str) -> None:
     found = _Reader(text)
     found.expect("EXECUTE")
     name, source = "", None
-    if found.take("IMMEDIATE"):
+    if not session.mesh.is_mysql and found.take("IMMEDIATE"):
         source = found.value(session)
     else:
         name = found.name()
@@ -129,6 +129,9 @@ async def _read(session: Session, source: str) -> Statement:
 
 
 async def _run(session: Session, statement: Statement, values: Sequence[Named]) -> None:
+    if session.mesh.is_mysql:
+        one = Named.as_it_is("s", "'1'")
+        values = [one if at in statement.placeholders.keys else value for at, value in enumerate(values)]
     planned = [value.planned for value in values]
     text = statement.placeholders.spelled(planned)
     if any(argument.form == _EXPRESSION for argument in planned):

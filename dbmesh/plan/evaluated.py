@@ -44,6 +44,8 @@ class Evaluator:
     async def value(self, item: Item) -> tuple[Template, Column | None]:
         """A select item over aggregates, and what the servers say it is."""
         pieces = self.outline.pieces(item.span)
+        if self.outline.parameters(item.span) and await self.types.on_mysql():
+            self._check_parameters(item.span)
         await self.types.ask([pieces])
         column = self.types.of(pieces)
         self._rounded, self._text = False, column is not None and column.type in _TEXTS
@@ -60,6 +62,14 @@ class Evaluator:
         if column.type != "decimal":
             return template, column
         return Template(("CAST(", *template.pieces, f" AS DECIMAL({column.precision},{column.scale}))")), column
+
+    def _check_parameters(self, span: Span) -> None:
+        """MySQL gives a parameter a type by where it stands, which a literal in its place would not have."""
+        within = [(self.outline.start(call.span.first), self.outline.end(call.span.last))
+                  for call in aggregate_calls(self.outline, span)]  # fmt: skip
+        for first, last in self.outline.parameters(span):
+            if not any(one <= first and last <= other for one, other in within):
+                raise NotSupported("a parameter in an expression over aggregates, over several data nodes")
 
     async def template(self, span: Span, node: exp.Expr, aliases: bool) -> Template:
         """``span`` of the text, whose tree is ``node``. ``aliases``: names may mean select items, as in HAVING."""

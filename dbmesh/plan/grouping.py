@@ -117,6 +117,8 @@ class _Grouping:
         for key, pieces in zip(keys, expressions, strict=True):
             if is_constant(self.outline, key) or (key.item and aggregate_calls(self.outline, key.item.span)):
                 raise NotSupported("GROUP BY a constant or an aggregate over several data nodes")
+            if self.outline.parameters(key.span if key.item is None else key.item.span) and await self.types.on_mysql():
+                raise NotSupported("GROUP BY a parameter over several data nodes: MySQL takes no two for the same")
             found = self._group_key(key, pieces)
             self.keys.append(found)
             self.evaluator.groups[found.words] = (pieces, found.at)

@@ -15,6 +15,7 @@ from dbmesh.rewrite import Edit, Piece, Template, splice
 from dbmesh.sql.blocks import Block, Blocks, Place
 from dbmesh.sql.functions import BUILT_IN, VOLATILE
 from dbmesh.sql.layout import SelectLayout, Span, closing, comma_parts, select_layouts
+from dbmesh.sql.placeholders import parameters_in
 from dbmesh.sql.statement import Statement, span_of
 from dbmesh.sql.tokens import Token, TokenKind
 
@@ -68,6 +69,10 @@ class Outline:
     def end(self, last: int) -> int:
         """The end of the text before token ``last``."""
         return self.tokens[last - 1].end
+
+    def parameters(self, span: Span) -> list[tuple[int, int]]:
+        """Where the values of a prepared statement's ``?`` stand in a part of the text."""
+        return parameters_in(self.statement.text, self.start(span.first), self.end(span.last))
 
     def pieces(self, span: Span, replaced: Iterable[Edit] = ()) -> tuple[Piece, ...]:
         """A part of the text as it goes to a data node; ``replaced`` parts of it become something else."""

@@ -25,6 +25,10 @@ _FORMS = {
     "i": ("", "1"), "I": ("-", "1"), "d": ("", "1.0"), "D": ("-", "1.0"), "s": ("", "''"), "b": ("", "x''"),
     "t": ("DATE", "''"), "u": ("TIMESTAMP", "''"), "v": ("TIME", "''"), "n": ("", "NULL"), "x": ("", ""),
 }  # fmt: skip
+_AFTER_KEY = frozenset({",", ";", ")", "ASC", "DESC", "WITH", "HAVING", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR",
+                        "LOCK", "INTO", "WINDOW", "UNION", "EXCEPT", "INTERSECT"})  # fmt: skip
+_NOT_IN_KEYS = frozenset({"SELECT", "FROM", "WHERE", "HAVING", "LIMIT", "SET", "VALUES"})
+_COUNTING = frozenset({"NTILE", "LAG", "LEAD", "NTH_VALUE"})
 _APART = frozenset(" \t\r\n(),=<>")
 
 
@@ -47,6 +51,12 @@ def source_of(text: str, start: int, end: int) -> str:
             at = last
     parts.append(text[at:end])
     return "".join(parts)
+
+
+def parameters_in(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Where values stand in ``text[start:end]`` in the place of a ``?``."""
+    spans = text.spans if isinstance(text, Spelled) else ()
+    return [(first, last) for first, last in spans if start <= first and last <= end]
 
 
 class Slot(str):
@@ -95,7 +105,10 @@ class Marked(NamedTuple):
 
 
 class Placeholders:
-    """The ``?`` of one text, whose executable comments have been opened."""
+    """The ``?`` of one text, whose executable comments have been opened.
+
+    ``limits``: those that are row counts. ``keys``: those that are all of a key of ORDER BY or GROUP BY.
+    """
 
     def __init__(self, text: str) -> None:
         found = [token for token in tokens(text) if token.kind is not TokenKind.COMMENT]
@@ -104,6 +117,8 @@ class Placeholders:
         self.places = tuple(found[number].start for number in at)
         self._padding = tuple(_padding(text, place) for place in self.places)
         self.limits = frozenset(index for index, number in enumerate(at) if _limits(found, number))
+        self.keys = frozenset(index for index, number in enumerate(at) if _is_key(found, number))
+        self._counts = frozenset(index for index, number in enumerate(at) if _counts(found, number))
         self._marks_nulls = "/*?" not in text
         self._variants: dict[str, Variant] = {}
 
@@ -118,8 +133,9 @@ class Placeholders:
         return text
 
     def sample(self) -> list[Argument]:
-        """Values to plan with when none are known: strings, which every clause but LIMIT takes for constants."""
-        return [Argument("i", "1") if at in self.limits else Argument("s", "'1'") for at in range(len(self.places))]
+        """Values to plan with when none are known: strings, which all take for constants that need no numbers."""
+        numbers = self.limits | self._counts
+        return [Argument("i", "1") if at in numbers else Argument("s", "'1'") for at in range(len(self.places))]
 
     def variant(self, forms: str) -> Variant:
         """The shape for parameters of these classes."""
@@ -205,6 +221,35 @@ def _limits(found: Sequence[Token], at: int) -> bool:
     if before in ("FIRST", "NEXT"):
         return found[at - 2].upper == "FETCH"
     return before in ("LIMIT", "OFFSET")
+
+
+def _is_key(found: Sequence[Token], at: int) -> bool:
+    """Whether the token alone is a key of ORDER BY or GROUP BY."""
+    after = found[at + 1].upper or found[at + 1].text if at + 1 < len(found) else ";"
+    if after not in _AFTER_KEY:
+        return False
+    depth = 0
+    for before in range(at - 1, 0, -1):
+        word = found[before].upper or found[before].text
+        depth += (word == ")") - (word == "(")
+        if depth < 0 or (depth == 0 and word in _NOT_IN_KEYS) or (before == at - 1 and word not in (",", "BY")):
+            return False
+        if depth == 0 and word == "BY":
+            return found[before - 1].upper in ("ORDER", "GROUP")
+    return False
+
+
+def _counts(found: Sequence[Token], at: int) -> bool:
+    """Whether only an integer can stand there: in a window's frame, NTILE(n), LAG(x, n) and their kind."""
+    after = found[at + 1].upper if at + 1 < len(found) else ""
+    if after in ("PRECEDING", "FOLLOWING"):
+        return True
+    depth = 0
+    for before in range(at - 1, 0, -1):
+        depth += (found[before].text == ")") - (found[before].text == "(")
+        if depth < 0:
+            return found[before - 1].upper in _COUNTING
+    return False
 
 
 def written(sql: str, arguments: Sequence[Argument]) -> str:

@@ -11,6 +11,7 @@ from dbmesh.sandbox import Server
 from dbmesh.sandbox.endpoint import Account, Endpoint
 from dbmesh.sandbox.mesh import Mesh
 from tests.drivers import kinds
+from tests.flavour import numbers
 
 DATABASE = "lab"
 ACCOUNT = Account("app", "secret")
@@ -164,11 +165,12 @@ def _create(server: Server, schema: str, names: list[str]) -> None:
 
 def _fill(servers: tuple[Server, Server], plain: Server) -> None:
     """The rows that are only read: a hundred thousand in ``many``, one of each kind in ``kinds_source``."""
-    select = f"SELECT seq, CONCAT('label ', seq), seq / 8 FROM seq_1_to_{MANY}"
+    select = f"SELECT seq, CONCAT('label ', seq), seq / 8 FROM {numbers(MANY)}"
     for number in range(4):
         values = f"INSERT INTO many_{number % 2} {select} WHERE seq MOD 4 = {number}"
         servers[number // 2].script([values], f"lab_{number // 2}")
     servers[1].script([f"INSERT INTO many{SINGLE} {select}"], "lab_1")
     plain.script([f"INSERT INTO many {select}", f"INSERT INTO many{SINGLE} {select}"], DATABASE)
     plain.script([f"CREATE TABLE kinds_source ({kinds.COLUMNS})"], DATABASE)
-    plain.script([f"INSERT INTO kinds_source VALUES {', '.join(kinds.rows())}"], DATABASE)
+    # MySQL takes no zero dates otherwise
+    plain.script(["SET sql_mode = ''", f"INSERT INTO kinds_source VALUES {', '.join(kinds.rows())}"], DATABASE)

@@ -355,3 +355,28 @@ def test_keys_come_as_numbers_of_any_width_and_beyond(persons: Town, client: Bin
         assert rows(client.execute(statement.id, integer(0), integer(-1))) == []
         assert rows(client.execute(statement.id, integer(0), integer(2**64 - 1))) == []
         assert rows(client.execute(statement.id, double(0.5), integer(7))) == [[b"n7"]]
+
+
+@pytest.mark.skipif(not MYSQL, reason="MariaDB compares with each value as it comes")
+def test_a_statement_is_read_for_the_values_that_it_is_run_with(persons: Town, client: BinaryClient) -> None:
+    sql = "SELECT id FROM person WHERE name = ? ORDER BY id"
+    assert len(rows(client.execute(client.prepare(sql).id, integer(0)))) == 20
+    statement = client.prepare(sql)
+    assert rows(client.execute(statement.id, text("n7"))) == [[b"7"]]
+    assert len(rows(client.execute(statement.id, NULL))) == 0
+    assert rows(client.execute(statement.id, text("n8"))) == [[b"8"]]
+
+
+@pytest.mark.skipif(not MYSQL, reason="to MariaDB a parameter in ORDER BY is a position")
+def test_a_parameter_in_order_by_is_a_constant(persons: Town, client: BinaryClient) -> None:
+    statement = client.prepare("SELECT id FROM person ORDER BY ?, id")
+    for value in (integer(1), integer(9), text("id")):
+        assert rows(client.execute(statement.id, value))[:3] == [[b"0"], [b"1"], [b"2"]]
+
+
+@pytest.mark.skipif(not MYSQL, reason="MariaDB prepares these")
+def test_what_mysql_does_not_prepare_is_not_prepared(client: BinaryClient) -> None:
+    for sql in ("BEGIN", "SAVEPOINT a", "USE town", "SHOW WARNINGS", "LOCK TABLES person READ"):
+        with pytest.raises(Refused) as refused:
+            client.prepare(sql)
+        assert refused.value.errno == 1295

@@ -24,9 +24,10 @@ from dbmesh.saga.script import reverse_script
 from dbmesh.saga.states import TxState
 from dbmesh.sandbox import Server
 from dbmesh.transaction.base import Saga
+from tests.flavour import MYSQL
 from tests.integration.saga_world import Client, World, delete, dump, insert, insert_select, rules_of, update, upsert
 
-EXAMPLES = int(os.environ.get("DBMESH_SAGAS", "40"))
+EXAMPLES = int(os.environ.get("DBMESH_SAGAS", "20" if MYSQL else "40"))  # MySQL's DDL takes its time
 
 NUMBERS = ["0", "1", "-1", "127", "3", "12.5", "-0.001", "1e3", "16777217", "NULL", "0.1", "255"]
 TEXTS = ["''", "'a'", "'A '", "'it''s'", "'Zoë'", "'ab  '", "x'00ff'", "'%_'", "NULL", "'0'", "'ß'", "'\t'"]
@@ -67,7 +68,6 @@ TYPES: dict[str, list[str]] = {
     "CHAR(4) CHARACTER SET ucs2": TEXTS,
     "VARCHAR(12)": TEXTS,
     "VARCHAR(12) COLLATE utf8mb4_bin": TEXTS,
-    "VARCHAR(12) COLLATE utf8mb4_nopad_bin": TEXTS,
     "VARCHAR(12) CHARACTER SET latin1": TEXTS,
     "VARCHAR(12) CHARACTER SET gbk": TEXTS,
     "VARCHAR(12) CHARACTER SET utf16": TEXTS,
@@ -82,12 +82,25 @@ TYPES: dict[str, list[str]] = {
     "MEDIUMINT": NUMBERS,
     "LONGTEXT CHARACTER SET utf32": TEXTS,
     "TINYBLOB": TEXTS,
-    "GEOMETRY": ["ST_GeomFromText('LINESTRING(0 0,1 2)', 4326)", "NULL"],
-    "INET4": ["'10.0.0.1'", "NULL"],
-    "INET6": ["'::1'", "'10.0.0.1'", "NULL"],
-    "UUID": ["'123e4567-e89b-12d3-a456-426655440000'", "NULL"],
+    "GEOMETRY": ["ST_GeomFromText('LINESTRING(0 0,1 2)', 4326)", "POINT(1,2)", "NULL"],
     "POINT": ["POINT(1,2)", "NULL"],
 }
+TYPES |= (
+    {
+        "VARCHAR(12) COLLATE utf8mb4_0900_bin": TEXTS,
+        "VARCHAR(12) COLLATE utf8mb4_0900_as_cs": TEXTS,
+        "VARCHAR(12) COLLATE utf8mb4_ja_0900_as_cs_ks": TEXTS,
+        "VARCHAR(12) CHARACTER SET gb18030": TEXTS,
+        "VECTOR(2)": ["STRING_TO_VECTOR('[1,-2.5]')", "x'0000803f00000040'", "NULL"],
+    }
+    if MYSQL
+    else {
+        "VARCHAR(12) COLLATE utf8mb4_nopad_bin": TEXTS,
+        "INET4": ["'10.0.0.1'", "NULL"],
+        "INET6": ["'::1'", "'10.0.0.1'", "NULL"],
+        "UUID": ["'123e4567-e89b-12d3-a456-426655440000'", "NULL"],
+    }
+)
 KEYS: dict[str, tuple[str, ...]] = {
     "id INT AUTO_INCREMENT PRIMARY KEY": ("id",),
     "id INT PRIMARY KEY": ("id",),
@@ -166,7 +179,7 @@ def cases(draw: st.DrawFn) -> Case:
                 ", h INT DEFAULT 5, g INT AS (h + 1) STORED",
                 ", h INT INVISIBLE DEFAULT 5",
                 ", h VARCHAR(9) DEFAULT 'd', UNIQUE KEY u (h, id)",
-                ", lead INT NULL, UNIQUE KEY u (lead)",
+                ", front INT NULL, UNIQUE KEY u (front)",
             ]
         )
     )
@@ -274,10 +287,10 @@ async def play(case: Case, world: World, plain: World) -> None:
                 told: tuple[object, ...] = (affected, result.last_insert_id, result.info)
             except BackendError as error:
                 told = (error.errno,)
-            except NotSupported:
-                if not may_meet_rows(unit):
+            except NotSupported as refused:
+                if not may_meet_rows(unit) and "INSERT … RETURNING" not in str(refused):
                     raise
-                break  # where a value is not stored as it is given
+                break  # where a value is not stored as it is given; on MySQL, where only the server knows a key
             assert told == expected, f"{told} {expected} {unit.sql}"
             assert dump(*world.sources["ds_0"])["t"] == dump(*plain.sources["ds_0"])["t"], (
                 f"rows differ after {unit.sql}"
@@ -350,7 +363,7 @@ def zones(servers: tuple[Server, Server]) -> None:
     )
 
 
-@pytest.mark.timeout(120 + 5 * EXAMPLES)
+@pytest.mark.timeout(200 + 5 * EXAMPLES)
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -25,9 +25,7 @@ SELECT AVG(n) FROM (SELECT COUNT(*) AS n FROM item GROUP BY grp) AS d;
 SELECT d.grp, i.id FROM (SELECT grp, MIN(id) AS low FROM item GROUP BY grp) AS d JOIN item i ON i.id = d.low ORDER BY d.grp;
 SELECT * FROM (SELECT id, grp FROM item ORDER BY price DESC, id LIMIT 5) AS d ORDER BY id;
 WITH big AS (SELECT grp, SUM(price) AS total FROM item GROUP BY grp) SELECT grp, total FROM big ORDER BY grp;
--- refused on mysql: MySQL cannot read what was gathered for a WITH twice
 WITH a AS (SELECT id, grp FROM item WHERE id < 40), b AS (SELECT grp, COUNT(*) AS n FROM a GROUP BY grp) SELECT a.id, b.n FROM a JOIN b ON a.grp = b.grp ORDER BY a.id;
--- refused on mysql: MySQL cannot read what was gathered for a WITH twice
 WITH a AS (SELECT id, grp FROM item WHERE id < 20) SELECT x.id, y.id FROM a x JOIN a y ON x.grp = y.grp ORDER BY 1, 2;
 WITH RECURSIVE n AS (SELECT 1 AS k UNION ALL SELECT k + 1 FROM n WHERE k < 8) SELECT n.k, COUNT(i.id) FROM n LEFT JOIN item i ON i.grp = n.k GROUP BY n.k ORDER BY n.k;
 WITH RECURSIVE up AS (SELECT id, grp FROM item WHERE id = 20 UNION ALL SELECT i.id, i.grp FROM item i JOIN up ON i.id = up.id - 7) SELECT id, grp FROM up ORDER BY id;

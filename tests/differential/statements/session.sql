@@ -330,19 +330,23 @@ SET sql_mode = DEFAULT;
 -- scenario: prepared in SQL
 PREPARE one FROM 'SELECT id, name, ? AS x FROM item WHERE id = ?';
 SET @id = 3, @x = 'it''s';
--- differs: a variable's text is a LONGTEXT as a parameter, here it is a VARCHAR
+-- differs on mariadb: a variable's text is a LONGTEXT as a parameter, here it is a VARCHAR
 EXECUTE one USING @x, @id;
 SET @id = '4', @x = NULL;
+-- differs on mysql: a variable's NULL is a text there
 EXECUTE one USING @x, @id;
 EXECUTE one USING @id;
 EXECUTE one;
 EXECUTE two;
 PREPARE two FROM 'SELECT id + ?, ? FROM item WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?';
 SET @a = -2, @b = 1.50, @c = 1, @d = 100, @e = 3;
+-- differs on mysql: a parameter next to a DECIMAL has all its digits there, here it has those of its value
 EXECUTE two USING @a, @b, @c, @d, @e;
+-- differs on mysql: a parameter next to a DECIMAL has all its digits there, here it has those of its value
 EXECUTE one USING @b, @c;
 PREPARE one FROM 'SELECT COUNT(*), MIN(id) + ?, grp FROM item GROUP BY grp ORDER BY grp';
 EXECUTE one USING @c;
+-- differs on mysql: a parameter next to a DECIMAL has all its digits there, here it has those of its value
 EXECUTE one USING @b;
 PREPARE one FROM 'SELEC';
 EXECUTE one USING @c;

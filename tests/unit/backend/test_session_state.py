@@ -36,3 +36,8 @@ def test_types_are_asked_with_what_they_depend_on_and_without_conversion() -> No
     state = DEFAULT_STATE.with_variables({"timestamp": "1", "@a": "1", "div_precision_increment": "8"}).for_types()
     assert state.results is None
     assert [name for name, _ in state.variables] == ["@a", "div_precision_increment", "sql_mode"]
+
+
+def test_character_sets_that_agree_are_set_at_once() -> None:
+    state = DEFAULT_STATE.with_charsets("latin1", "latin1_bin", "latin1")
+    assert state.changes_from(DEFAULT_STATE) == ("SET NAMES latin1 COLLATE latin1_bin",)

@@ -101,3 +101,23 @@ def test_row_counts_are_known() -> None:
     assert Placeholders("SELECT ? LIMIT ?, ?").limits == {1, 2}
     assert Placeholders("SELECT ? LIMIT ? OFFSET ?").limits == {1, 2}
     assert Placeholders("SELECT f(?, ?) FROM t").limits == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("SELECT a FROM t ORDER BY ?", {0}),
+        ("SELECT a FROM t WHERE b = ? GROUP BY ?, c ORDER BY a, ? DESC LIMIT ?", {1, 2}),
+        ("SELECT a, ? FROM t ORDER BY a + ?, -?", set()),
+        ("SELECT f(a, ?) FROM t ORDER BY f(a, ?), b", set()),
+        ("(SELECT a FROM t ORDER BY ?) UNION SELECT ?, ?", {0}),
+        ("SELECT a FROM t ORDER BY FIELD(a, ?), (SELECT ?)", set()),
+    ],
+)
+def test_keys_that_are_nothing_but_a_parameter(text: str, keys: set[int]) -> None:
+    assert Placeholders(text).keys == keys
+
+
+def test_a_sample_has_numbers_where_nothing_else_can_stand() -> None:
+    text = "SELECT NTILE(?) OVER w, LAG(a, ?, ?) OVER w, ? FROM t WINDOW w AS (ORDER BY a ROWS ? PRECEDING) LIMIT ?"
+    assert "".join(argument.form for argument in Placeholders(text).sample()) == "iiisii"
