@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from dbmesh.errors import NotSupported
@@ -43,8 +44,16 @@ async def plan_insert(text: str, scope: Scope) -> Plan:
     keys = await key_columns(rule, scope)
     if insert.query is not None:
         return await plan_insert_select(insert, scope, database, rule, table, keys)
-    _check_subqueries(insert)
-    return _Planner(insert, database, rule, table, keys).plan()
+    try:
+        _check_subqueries(insert)
+        plan = _Planner(insert, database, rule, table, keys).plan()
+        if not isinstance(plan, ShardedInsert) or not plan.calculated or insert.set_form or table is None:
+            return plan
+    except NotSupported:
+        if insert.set_form or table is None:
+            raise
+    as_query = replace(insert, query=insert.rows[0].span.first - 1, query_end=insert.tail)
+    return await plan_insert_select(as_query, scope, database, rule, table, keys)
 
 
 class _Planner:

@@ -192,6 +192,12 @@ class ShardedInsert(Plan):
             complete = tuple((data_source, text) for data_source, text in texts if text is not None)
             self.texts = complete if len(complete) == len(texts) else ()
 
+    @property
+    def calculated(self) -> bool:
+        """Whether an expression gives a row its sharding key or its number: only a server can tell them."""
+        shapes = {id(row.shape): row.shape for row in self.rows}.values()
+        return any(not given.known for shape in shapes for given in (*shape.keys, shape.numbered) if given is not None)
+
     def sample(self, literals: Sequence[str], call: Call) -> tuple[str, str] | None:
         return self.parts.sample(self.table.nodes[0], literals, call)
 

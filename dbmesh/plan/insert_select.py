@@ -166,11 +166,11 @@ def _write(insert: InsertText, table: Table | None) -> Write | None:
 
 
 def _query(insert: InsertText) -> Statement:
-    """The SELECT by itself, at its place in the text: what is around it is blank."""
+    """The SELECT by itself, at its place in the text: what is around it is blank. VALUES (…) is read as a SELECT."""
     assert insert.query is not None
-    start = insert.tokens[insert.query].start
-    end = insert.tokens[insert.query_end - 1].end
-    return parse(" " * start + insert.text[start:end])
+    first = insert.tokens[insert.query]
+    rest = insert.text[first.end : insert.tokens[insert.query_end - 1].end]
+    return parse(" " * first.start + ("SELECT" if first.upper == "VALUES" else first.text) + rest)
 
 
 def _template(insert: InsertText, blocks: Blocks, written: Target, slot: int) -> Template:

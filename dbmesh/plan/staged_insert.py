@@ -189,7 +189,7 @@ def _column_of(token: Token, value: Sequence[Token], insert: InsertText, table: 
     if not token.is_name or following == "(":
         return None
     if following == ".":
-        if token.name != insert.table:
+        if token.name not in (insert.table, insert.alias):
             raise NotSupported(f"ON DUPLICATE KEY UPDATE with '{token.text}', which the data nodes do not have at hand")
         return None
     return table.column(token.name)

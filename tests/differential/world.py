@@ -31,7 +31,7 @@ transaction: {log: ds_0}
 """
 ACCOUNT = Account("app", "secret")
 pymysql.connections.TEXT_TYPES.add(FieldType.VECTOR)  # which PyMySQL takes for ASCII
-_RAW: dict[Any, Any] = {str: lambda value, _=None: f"'{value}'", int: lambda value, _=None: str(value)}
+RAW: dict[Any, Any] = {str: lambda value, _=None: f"'{value}'", int: lambda value, _=None: str(value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class World:
 
 def raw_connection(endpoint: Endpoint, charset: str = "utf8mb4") -> Connection[Any]:
     """A client of a server or of the mesh; values come as the text that was sent."""
-    return endpoint.connection(DATABASE, conv=_RAW, read_timeout=60, charset=charset)
+    return endpoint.connection(DATABASE, conv=RAW, read_timeout=60, charset=charset)
 
 
 def build(folder: Path, servers: tuple[Server, Server], plain: Server) -> World:

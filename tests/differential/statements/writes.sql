@@ -102,12 +102,15 @@ INSERT INTO item (id, name) VALUES (4041, UPPER('h')), (4042, 'b') RETURNING *;
 INSERT IGNORE INTO item (id, name) VALUES (4043, 'h'), (4031, 'again') RETURNING id;
 -- refused: RETURNING from several data nodes, of rows that may be duplicates
 REPLACE INTO item (id, name) VALUES (4044, 'h'), (4031, 'again') RETURNING id;
--- refused: a subquery among the values of an INSERT
 INSERT INTO item (id, name) VALUES (4015, (SELECT name FROM region WHERE id = 1));
--- refused: an expression as the value of the sharding key column 'id'
 INSERT INTO item (id, name) VALUES (4000 + 16, 'sum');
--- refused: an expression as the value of the sharding key column 'id'
 INSERT INTO item (id, name) VALUES (ABS(-4017), 'call');
+INSERT INTO item (id, name, grp) VALUES (4100 + 1, (SELECT MAX(label) FROM part), grp), (4102 - 0, DEFAULT, (SELECT COUNT(*) FROM item)), (4103, 'plain', 7);
+INSERT INTO item (id, grp) VALUES (4100 + 1, 3) ON DUPLICATE KEY UPDATE grp = VALUES(grp) + 1;
+INSERT INTO item (id, grp) VALUES (4100 + 1, 'no number');
+INSERT INTO region (id, name) VALUES (50, (SELECT MAX(label) FROM part)), (51, DEFAULT);
+INSERT INTO diary (line) VALUES ((SELECT MAX(label) FROM part));
+INSERT INTO event (id, day, what) VALUES (905, '2021-05-05' + INTERVAL 1 YEAR, 'a');
 INSERT INTO item (id, grp, name) VALUES (4018, 1, CONCAT('a', 'b')), (4019, 2, UPPER('c'));
 INSERT INTO item (id, grp) VALUES (4020, 4), (4021, grp);
 INSERT INTO item (id, seen) VALUES (4022, CURDATE() - INTERVAL 1 DAY);
