@@ -16,6 +16,7 @@ from dbmesh.engine.caller import Caller, Outcome, WarningRow
 from dbmesh.engine.collector import Collector, outcome_of
 from dbmesh.engine.federate import WRITING, gather_in
 from dbmesh.engine.generation import Generation
+from dbmesh.engine.lanes import MOST_WARNINGS
 from dbmesh.engine.write import write
 from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.plan.model import Bound, Effect, Effects, Staging
@@ -71,7 +72,8 @@ class Staged:
         if self.staging.counted == "scratch":
             return first
         warnings = first.warnings + outcome.warnings
-        told = replace(outcome, warnings=warnings, warning_rows=[*first.warning_rows, *outcome.warning_rows])
+        rows = [*first.warning_rows, *outcome.warning_rows][:MOST_WARNINGS]
+        told = replace(outcome, warnings=warnings, warning_rows=rows)
         duplicates = self._duplicates(outcome)
         told.info = b"Records: %d  Duplicates: %d  Warnings: %d" % (first.affected, duplicates, warnings)
         told.given_ids = self.given_ids

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dbmesh.backend.connection import Connection, Result
 from dbmesh.engine.caller import Caller, Outcome
 from dbmesh.engine.generation import Generation
+from dbmesh.engine.lanes import MOST_WARNINGS
 from dbmesh.engine.leavings import read_back
 from dbmesh.errors import BackendError, BackendLost, MeshError, NotSupported
 from dbmesh.plan.model import Bound, RouteUnit
@@ -141,7 +142,7 @@ def _take(answer: Answer, unit: RouteUnit, number: int, bound: Bound, outcome: O
     if bound.affected == "sum" or unit.data_source == bound.units[0].data_source:
         alone = len(bound.units) == 1
         _add(outcome, result, result.info or (b"" if alone else _single_row_info(unit, result)))
-        outcome.warning_rows.extend(answer.warning_rows)
+        outcome.warning_rows.extend(answer.warning_rows[: MOST_WARNINGS - len(outcome.warning_rows)])
     if bound.last_insert_id is None and outcome.last_insert_id == 0:
         outcome.last_insert_id = result.last_insert_id
 

@@ -8,10 +8,10 @@ sharding key tells its data node, and goes there with all of them as literals. D
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dbmesh.errors import NotSupported
+from dbmesh.errors import BackendError, NotSupported
 from dbmesh.plan.clock import clock_edits
 from dbmesh.plan.effects import ROW_NUMBER, TARGET, Inserted, Numbers, WrittenTable
 from dbmesh.plan.federate import Federated, check_gatherable, federating, scratch_of
@@ -87,7 +87,7 @@ async def plan_staged_insert(
     columns = given_columns(insert, table) or ()
     _check_columns(table, columns)
     numbers = _numbers(rule, table)
-    _check_tail(insert, table)
+    _check_tail(insert, table, [tables[r.index] for r in blocks.references if blocks.blocks[r.block].parent is None])
     gathered = Federated(
         classify(insert.text), federating(database),
         tuple(scratch_of(blocks, target, tables, SHARED) for target in route.targets),
@@ -159,8 +159,11 @@ def _tail(insert: InsertText, database: LogicalDatabase) -> Template:
     return splice(insert.text, literal_spans(insert.text), edits, start, end)
 
 
-def _check_tail(insert: InsertText, table: Table) -> None:
+def _check_tail(insert: InsertText, table: Table, sources: Sequence[Table]) -> None:
     """What ON DUPLICATE KEY UPDATE names must be there on the data node, and mean the same in any time zone."""
+    for token in _unqualified(insert):
+        if table.column(token.name) is not None and any(source.column(token.name) is not None for source in sources):
+            raise BackendError(1052, "23000", f"Column '{token.name}' in UPDATE is ambiguous")
     zoned = any(column.type == "timestamp" for column in table.columns)
     for assignment in insert.on_duplicate:
         column = table.column(assignment.column)
@@ -175,6 +178,17 @@ def _check_tail(insert: InsertText, table: Table) -> None:
             )
     if insert.on_duplicate and zoned and any(c.on_update and c.type != "timestamp" for c in table.columns):
         raise NotSupported("ON DUPLICATE KEY UPDATE where a DATETIME column changes ON UPDATE, over several data nodes")
+
+
+def _unqualified(insert: InsertText) -> Iterator[Token]:
+    """The names in the assigned values that say no table, those in VALUES() left out."""
+    for assignment in insert.on_duplicate:
+        for at in range(*assignment.value):
+            before, after = insert.tokens[at - 1], insert.tokens[at + 1 : at + 2]
+            called = before.text == "(" and insert.tokens[at - 2].upper in ("VALUES", "VALUE")
+            plain = before.text != "." and (not after or after[0].text not in (".", "("))
+            if insert.tokens[at].is_name and plain and not called:
+                yield insert.tokens[at]
 
 
 def _is_values(value: Sequence[Token], moments: Sequence[Column]) -> bool:

@@ -266,7 +266,7 @@ class Writes:
 
     def _on_duplicate(self, target: str) -> str:
         forms = {
-            "item": "grp = IFNULL(VALUES(grp), 0) + 1", "part": "qty = part.qty + VALUES(qty)",
+            "item": "name = 'again', ratio = 0.5", "part": "qty = VALUES(qty) + 1, label = 'again'",
             "token": "uses = VALUES(uses)", "event": "what = 'again'", "huge": "tag = VALUES(tag)",
             "pair": "v = IFNULL(VALUES(v), 0) - 1", "ledger": "amount = VALUES(amount) * 2",
             "person": "age = VALUES(age) + 100", "region": "name = VALUES(name)", "memo": "body = 'twice'",
@@ -274,10 +274,7 @@ class Writes:
         if target not in forms:
             return ""
         self.clauses.add("ON DUPLICATE KEY UPDATE")
-        if target == "item":
-            return " ON DUPLICATE KEY UPDATE name = 'again'"
-        text = forms[target].replace("part.qty", "qty")
-        return f" ON DUPLICATE KEY UPDATE {text}"
+        return f" ON DUPLICATE KEY UPDATE {forms[target]}"
 
 
 def _under(alias: str, column: str) -> str:

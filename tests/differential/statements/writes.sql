@@ -146,6 +146,7 @@ INSERT INTO ledger (owner, yr, amount) SELECT owner + 100, yr, SUM(amount) OVER 
 INSERT INTO visit (id, at) SELECT id + 5000, MAX(seen) FROM item WHERE seen > '2020-01-01' GROUP BY id;
 INSERT INTO memo SELECT id + 900, note FROM item WHERE grp = 2 AND id < 1000;
 INSERT INTO item (id, name) SELECT MAX(id) + 1, 'next' FROM item WHERE id < 5000000;
+INSERT INTO part SELECT part_id, item_id, qty, label FROM part WHERE part_id = 1 ON DUPLICATE KEY UPDATE qty = qty + VALUES(qty);
 -- refused: what was selected is not at hand on the data nodes
 INSERT INTO part SELECT p.part_id, p.item_id, p.qty, p.label FROM part p JOIN item i ON p.qty = i.grp ON DUPLICATE KEY UPDATE qty = i.grp;
 -- scenario: UPDATE by key and over several data nodes
