@@ -21,6 +21,7 @@ from dbmesh.saga.preview import preview
 from dbmesh.sql.classify import explained
 from dbmesh.transaction.ddl_journal import standing
 from dbmesh.transaction.details import details
+from dbmesh.transaction.meters import gauges
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -35,7 +36,7 @@ _EXPLAIN = re.compile(
 
 
 async def show_mesh(session: Session, text: str) -> None:
-    """SHOW MESH DATA SOURCES | RULES | POOLS | SESSIONS | TRANSACTIONS | TRANSACTION 'gtrid' | DDL."""
+    """SHOW MESH DATA SOURCES | RULES | POOLS | SESSIONS | TRANSACTIONS | TRANSACTION 'gtrid' | DDL | STATUS."""
     match = _SHOW.match(text)
     asked = match[1] if match else ""
     what = " ".join(asked.upper().split())
@@ -94,6 +95,15 @@ async def _transactions(session: Session) -> Result:
         for tx in found
     ]
     return table(["gtrid", "mode", "state", "data sources", "owner", "client", "created", "last error"], rows)
+
+
+async def _status(session: Session) -> Result:
+    """Figures of global transactions: those of the log, of all processes; then what this process counts."""
+    proxy = session.mesh.proxy
+    rows = [(f"tx_{name}", value) for name, value in proxy.counters.named()]
+    if proxy.rules.log is not None:
+        rows = [(f"tx_{name}", value) for name, value in (await gauges(proxy.log)).named()] + rows
+    return table(["name", "value"], [[name, f"{value:.6g}" if value % 1 else int(value)] for name, value in rows])
 
 
 async def _transaction(session: Session, gtrid: str) -> Result:
@@ -199,4 +209,5 @@ _SHOWS: dict[str, Show] = {
     "SESSIONS": _sessions,
     "TRANSACTIONS": _transactions,
     "DDL": _ddl,
+    "STATUS": _status,
 }

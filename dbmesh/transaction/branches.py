@@ -17,6 +17,7 @@ from dbmesh.transaction.failures import RowLocked
 from dbmesh.transaction.journal import mode_of
 from dbmesh.transaction.link import Answer, Link, Links
 from dbmesh.transaction.log import text
+from dbmesh.transaction.meters import Counters
 from dbmesh.transaction.ports import Cells
 from dbmesh.transaction.tables import Place
 
@@ -80,11 +81,12 @@ class StoredUndo:
 
 
 class Shards:
-    """The mesh's tables on every data source. ``places``: filled at start-up."""
+    """The mesh's tables on every data source. ``places``: filled at start-up. ``counters``: of what is done there."""
 
-    def __init__(self, links: Links, places: dict[str, Place]) -> None:
+    def __init__(self, links: Links, places: dict[str, Place], counters: Counters) -> None:
         self.links = links
         self.places = places
+        self.counters = counters
 
     def place(self, data_source: str) -> Place:
         """Raises errors.BackendLost while a data source has not answered since the start."""
@@ -271,6 +273,7 @@ class Shards:
             f" WHERE gtrid={text(gtrid)} AND ds={text(data_source)} AND bseq={bseq}"
             " AND state IN ('COMMITTED', 'PARKED')",
         )
+        self.counters.parkings += 1
 
     async def forget(self, gtrids: Sequence[str], data_source: str) -> None:
         """Remove what is kept of ended transactions."""

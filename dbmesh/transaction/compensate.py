@@ -75,6 +75,7 @@ async def compensate(shards: Shards, gtrid: str, data_source: str, bseq: int, ep
         async for attempt in retrying:
             with attempt:
                 await _once(shards, gtrid, data_source, bseq, epoch, dry=False)
+                shards.counters.compensations += 1
     except MeshError as error:
         if retryable(error):
             lock = isinstance(error, BackendError) and error.errno in LOCK_ERRORS

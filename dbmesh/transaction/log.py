@@ -137,6 +137,15 @@ class CoordinatorLog:
             where += f" AND t.state IN ({', '.join(text(state) for state in states)})"
         return await self._select(f"{where} ORDER BY t.created_at DESC, t.gtrid DESC LIMIT {most}")
 
+    async def open_states(self) -> dict[TxState, tuple[int, float]]:
+        """By state: how many transactions have not ended, and the age of the oldest in seconds."""
+        answer = await self.links.ask(
+            self.data_source,
+            f"SELECT state, COUNT(*), MAX(TIMESTAMPDIFF(MICROSECOND, created_at, NOW(6)))/1000000 FROM {self._tx}"
+            " WHERE ended_at IS NULL GROUP BY state",
+        )
+        return {TxState(_text(row[0]) or ""): (int(row[1] or 0), float(row[2] or 0)) for row in answer.rows}
+
     async def orphans(self, me: str) -> list[GlobalTransaction]:
         """What a sweeper of the proxy ``me`` has to see to, the most urgent first."""
         mine = f"t.owner={text(me)}"

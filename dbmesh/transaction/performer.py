@@ -154,9 +154,12 @@ class Performer:
 
     async def _decide(self, command: commands.Decide) -> Reply:
         try:
-            return await self.log.decide(self.gtrid, self.epoch, command.before, command.after, command.note)
+            reply = await self.log.decide(self.gtrid, self.epoch, command.before, command.after, command.note)
         except MeshError as error:
             return Unknown(error)
+        if isinstance(reply, Done):
+            self.shards.counters.decided(command.after)
+        return reply
 
     async def _prepare(self, command: commands.Prepare) -> Reply:
         statement = self.statement

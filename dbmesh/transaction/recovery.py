@@ -26,6 +26,7 @@ from dbmesh.transaction.gtrid import new_gtrid
 from dbmesh.transaction.lease import Lease, NoLease, WorkerLease, new_instance
 from dbmesh.transaction.link import Links
 from dbmesh.transaction.log import CoordinatorLog, GlobalTransaction
+from dbmesh.transaction.meters import Counters
 from dbmesh.transaction.performer import Performer
 from dbmesh.transaction.ports import Catalog
 from dbmesh.transaction.tables import Place, prepare_tables
@@ -53,7 +54,8 @@ class Proxy:
         self.links = Links(rules.data_sources)
         self.places: dict[str, Place] = {}
         self.unreached: dict[str, MeshError] = {}
-        self.shards = Shards(self.links, self.places)
+        self.counters = Counters()
+        self.shards = Shards(self.links, self.places, self.counters)
         self.definitions = Definitions(self.links)
         self.deadlocks = Deadlocks(self.links, self.instance, self.rules.deadlock_timeout)
         self._log: CoordinatorLog | None = None
@@ -267,6 +269,7 @@ class Proxy:
         epoch = await self.log.take(transaction, self.instance)
         if epoch is None:
             return None
+        self.counters.takeovers += transaction.owner != self.instance
         outcome: Outcome = await self.spawn(transaction.gtrid, self._recover(transaction, epoch, only))
         if outcome.kind is not Kind.PENDING:
             _LOGGER.info("global transaction %s: %s", transaction.gtrid, outcome.state)

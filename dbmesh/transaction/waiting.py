@@ -40,11 +40,18 @@ async def wait_until_free(proxy: Proxy, locked: RowLocked, gtrid: str, patience:
 
 async def becomes_free(proxy: Proxy, locked: RowLocked, gtrid: str, patience: Patience) -> bool:
     """Whether the rows become free of others than ``gtrid`` while patience lasts."""
-    while await patience.pause():
-        with suppress(MeshError):
-            await _free_if_committed(proxy, locked)
-            if await proxy.shards.holder(locked.data_source, locked.keys, gtrid) is None:
-                return True
+    clock, counters = asyncio.get_running_loop().time, proxy.counters
+    begun = clock()
+    counters.lock_waits += 1
+    try:
+        while await patience.pause():
+            with suppress(MeshError):
+                await _free_if_committed(proxy, locked)
+                if await proxy.shards.holder(locked.data_source, locked.keys, gtrid) is None:
+                    return True
+    finally:
+        counters.seconds_waited += clock() - begun
+    counters.lock_timeouts += 1
     return False
 
 

@@ -207,9 +207,18 @@ def test_an_administrator_sees_transactions_and_each_row_of_one_in_sql(base: Exe
             ("ds_0", 1, "COMMITTED", 1, "U", "age NULL → 7", "as the transaction left it"),
             ("ds_1", 1, "COMMITTED", 2, "U", "age NULL → 7", "as the transaction left it"),
         ]
+        cursor.execute("SHOW MESH STATUS")
+        status = {name: float(value) for name, value in cursor.fetchall()}
+        assert (status["tx_active"], status["tx_parked"]) == (1, 0)
+        assert 0 < status["tx_oldest"] < 60
         with pytest.raises(pymysql.Error, match="there is no global transaction nothing"):
             cursor.execute("SHOW MESH TRANSACTION 'nothing'")
     base("ROLLBACK")
+    with closing(town.connect("admin")) as admin, admin.cursor() as cursor:
+        cursor.execute("SHOW MESH STATUS")
+        after = {name: float(value) for name, value in cursor.fetchall()}
+    assert after["tx_compensations"] == status["tx_compensations"] + 2
+    assert after["tx_rollbacks"] == status["tx_rollbacks"] + 1
     with pytest.raises(pymysql.Error) as error:
         base("SHOW MESH TRANSACTION 'nothing'")
     assert error.value.args[0] == 1227

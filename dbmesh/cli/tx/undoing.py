@@ -52,6 +52,8 @@ def undo(directory: Path, gtrid: str, reason: str, dry_run: bool, as_json: bool)
             raise Exit(CONFLICT, f"{transaction.gtrid} is {transaction.state}; only a committed one is undone")
         if transaction.mode == MODE:
             raise Exit(CONFLICT, f"{transaction.gtrid} is an XA transaction, which keeps no undo records")
+        if transaction.mode == "xa":
+            raise Exit(CONFLICT, f"{transaction.gtrid} is an XA transaction, which keeps no undo records")
         if dry_run:
             return await rehearse(proxy, transaction, transaction.participants, as_json)
         return await _undo(proxy, rules, transaction, reason, as_json)
