@@ -18,6 +18,7 @@ import uvloop
 
 from dbmesh.cli.options import load_or_exit, rules_option
 from dbmesh.errors import MeshError
+from dbmesh.frontend.colleagues import open_sockets
 from dbmesh.frontend.listener import Frontend, open_socket, remove_socket_file
 from dbmesh.frontend.login import Limits
 from dbmesh.frontend.mesh import Mesh
@@ -87,7 +88,7 @@ def serve(
         click.echo(f"listening on {_address(listener, sock)}", err=True)
     try:
         listening = [sock for _, sock in opened]
-        house = House(directory, rules, listening, state)
+        house = House(directory, rules, listening, state, open_sockets(workers) if workers > 1 else [])
         code = run_workers(workers, house) if workers > 1 else run(house, 0)
     finally:
         for listener, sock in opened:
@@ -110,12 +111,14 @@ def load_tls(rules: MeshRules, state: Path, tls: ServerTls) -> TlsEndpoint | Non
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What all workers share. ``sockets`` are those of ``rules.listeners``, in their order."""
+    """What all workers share. ``sockets`` are those of ``rules.listeners``, in their order; ``between``: the workers'
+    own, for what they ask each other."""
 
     directory: Path
     rules: MeshRules
     sockets: list[socket.socket]
     state: Path
+    between: list[socket.socket]
 
 
 def run(house: House, worker: int, parent: int | None = None) -> int:
@@ -147,6 +150,8 @@ async def _serve(house: House, worker: int, parent: int | None) -> int:
         rules.idle_timeout,
         connection_ids(worker),
     )
+    if house.between:
+        await mesh.colleagues.join(worker, house.between)
     for listener, sock in zip(rules.listeners, house.sockets, strict=True):
         await frontend.serve(sock, listener.tls)
     _log.info("serving %s", ", ".join(sorted(rules.databases)))

@@ -19,6 +19,7 @@ from dbmesh.backend.session_state import DEFAULT_STATE, SessionState
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lasting import sweep_on
 from dbmesh.errors import MeshError
+from dbmesh.frontend.colleagues import Colleagues
 from dbmesh.frontend.connection import ClientConnection
 from dbmesh.frontend.door import ClientLogin, LoginDenied, UserLimitReached
 from dbmesh.frontend.keys import Keys
@@ -62,6 +63,7 @@ class Mesh:
         self._load_tls = load_tls
         self.tls = load_tls(rules.tls)
         self.sessions = Sessions()
+        self.colleagues = Colleagues(self.sessions)
         self.proxy = Proxy(rules)
         self.generation = Generation.of(rules, self.proxy.deadlocks)
         self.sagas = Sagas(self.proxy)
@@ -150,6 +152,7 @@ class Mesh:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.colleagues.close()
         await self.proxy.stop()
         await self.generation.cluster.close(grace)
 
@@ -281,7 +284,7 @@ class Mesh:
         for report in self.generation.cluster.report():
             _log.warning("debug: %s", report)
         for session in self.sessions:
-            _log.warning("debug: session %s", session.process(None))
+            _log.warning("debug: session %s", session.shown().process)
 
     def statistics(self) -> str:
         """COM_STATISTICS, in the form of MySQL's own."""

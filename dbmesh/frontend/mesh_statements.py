@@ -12,6 +12,7 @@ from dbmesh.errors import BackendError, MeshError, NotSupported, ParseError
 from dbmesh.frontend import planned, rights
 from dbmesh.frontend.asks import ask
 from dbmesh.frontend.own_rows import table
+from dbmesh.frontend.sessions import cut
 from dbmesh.frontend.shows import SHORT_INFO
 from dbmesh.plan import explain as plan_text
 from dbmesh.plan.model import RouteUnit
@@ -147,11 +148,9 @@ async def _ddl(session: Session) -> Result:
 
 async def _sessions(session: Session) -> Result:
     rows = []
-    for other in session.mesh.sessions.visible_to(session):
-        id, user, host, database, command, seconds, _, info = other.process(SHORT_INFO)
-        pinned = "; ".join(other.pins.reasons) or None
-        attributes = ", ".join(f"{name}={value}" for name, value in sorted(other.client.login.attributes.items()))
-        rows.append([id, user, host, database, command, seconds, other.standing, pinned, info, attributes or None])
+    for other in await session.all_shown():
+        id, user, host, database, command, seconds, _, info = cut(other.process, SHORT_INFO)
+        rows.append([id, user, host, database, command, seconds, other.standing, other.pinned, info, other.attributes])
     headings = ["id", "user", "host", "database", "command", "time", "state", "pinned by", "info", "attributes"]
     return table(headings, rows, integers=("id", "time"))
 

@@ -21,10 +21,10 @@ def granted(user: User) -> list[str]:
     return ["SELECT", "INSERT", "UPDATE", "DELETE", *ddl]
 
 
-def privileges(session: Session, name: str, columns: Sequence[str]) -> list[Row]:
+async def privileges(session: Session, name: str, columns: Sequence[str]) -> list[Row]:
     """The rows of USER_PRIVILEGES, SCHEMA_PRIVILEGES or PROCESSLIST that the session may see."""
     if name == "PROCESSLIST":
-        return [_process(row, columns) for row in (s.process(None) for s in session.mesh.sessions.visible_to(session))]
+        return [_process(other.process, columns) for other in await session.all_shown()]
     user = session.user
     everywhere = user.databases is None
     row = {"GRANTEE": f"'{user.name}'@'%'", "TABLE_CATALOG": "def", "IS_GRANTABLE": "NO"}

@@ -47,6 +47,7 @@ from dbmesh.frontend.prepare import prepare
 from dbmesh.frontend.prepared import Statements
 from dbmesh.frontend.rights import need
 from dbmesh.frontend.session_track import SessionTrack
+from dbmesh.frontend.sessions import Shown
 from dbmesh.frontend.statements import STATEMENTS
 from dbmesh.frontend.transactions import ClientTransaction
 from dbmesh.frontend.variables import Settings
@@ -432,13 +433,13 @@ class Session:
         self.answers.ok()
 
     async def _kill(self, id: int) -> None:
-        self.end_session(id)
+        await self.end_session(id)
         self.answers.ok()
 
-    def end_session(self, id: int) -> None:
+    async def end_session(self, id: int) -> None:
         """KILL CONNECTION; one's own gets an error before it is closed, in the servers' words. Raises 1094, 1095."""
         if id != self.id:
-            self.mesh.sessions.kill(id, False, self)
+            await self.kill_other(id, False)
             return
         self.client.dismiss(SessionKilled() if "MariaDB" in self.mesh.server_version else QueryInterrupted())
         raise ClientGone
@@ -650,12 +651,22 @@ class Session:
             return "autocommit" if self.settings.autocommit else "between transactions"
         return "in a BASE transaction" if self.transaction.saga is not None else "in a transaction"
 
-    def process(self, length: int | None) -> list[str | None]:
-        """A row of SHOW PROCESSLIST; ``length``: how much of the statement's text, None for all."""
+    def shown(self) -> Shown:
+        """What SHOW PROCESSLIST and SHOW MESH SESSIONS tell of it."""
         busy = self.client.busy
         seconds = str(int(time.time() - self.began))
         state = "executing" if busy else ""
-        return [
+        process = [
             str(self.id), self.user.name, self.client.host, self.database, "Query" if busy else "Sleep", seconds, state,
-            self.text[:length] if busy else None,
+            self.text if busy else None,
         ]  # fmt: skip
+        attributes = ", ".join(f"{name}={value}" for name, value in sorted(self.client.login.attributes.items()))
+        return Shown(process, self.standing, "; ".join(self.pins.reasons) or None, attributes or None)
+
+    async def all_shown(self) -> list[Shown]:
+        """The sessions of the whole mesh that this one's user may see."""
+        return await self.mesh.colleagues.shown(self.user.name, self.user.may(Grant.ADMIN))
+
+    async def kill_other(self, id: int, query_only: bool) -> None:
+        """KILL [QUERY] of a session of the mesh. Raises 1094, 1095."""
+        await self.mesh.colleagues.kill(id, query_only, self.user.name, self.user.may(Grant.ADMIN))

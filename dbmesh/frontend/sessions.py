@@ -1,13 +1,15 @@
-"""The sessions of this process, by connection id: for KILL, SHOW PROCESSLIST and the drain at the end."""
+"""The sessions of this process, by connection id: for KILL, SHOW PROCESSLIST and the drain at the end.
+
+Those of the mesh's other processes: `colleagues`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dbmesh.errors import BackendError
-from dbmesh.rules.model import Grant
 
 if TYPE_CHECKING:
     from dbmesh.frontend.session import Session
@@ -19,6 +21,31 @@ def connection_ids(worker: int) -> Iterator[int]:
     """The connection ids of a worker process, by its number; they begin again when all have been given."""
     while True:
         yield from range(worker * WORKER_IDS + 1, (worker + 1) * WORKER_IDS)
+
+
+class Shown(NamedTuple):
+    """A session as others see it. ``process``: Id, User, Host, db, Command, Time, State, Info of SHOW PROCESSLIST."""
+
+    process: list[str | None]
+    standing: str
+    pinned: str | None
+    attributes: str | None
+
+
+def cut(process: list[str | None], length: int | None) -> list[str | None]:
+    """A row of SHOW PROCESSLIST with so much of the statement's text; None for all."""
+    *row, info = process
+    return [*row, info and info[:length]]
+
+
+def unknown_thread(id: int) -> BackendError:
+    """ER_NO_SUCH_THREAD."""
+    return BackendError(1094, "HY000", f"Unknown thread id: {id}")
+
+
+def not_owner(id: int) -> BackendError:
+    """ER_KILL_DENIED_ERROR."""
+    return BackendError(1095, "HY000", f"You are not owner of thread {id}")
 
 
 class Sessions:
@@ -44,19 +71,26 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def visible_to(self, viewer: Session) -> list[Session]:
-        """One's own; all of them with the grant `admin`."""
-        everything = viewer.user.may(Grant.ADMIN)
-        return [session for session in self if everything or session.user.name == viewer.user.name]
+    def shown(self, user: str, everything: bool) -> list[Shown]:
+        """What a user sees of them: his own, or ``everything``."""
+        return [session.shown() for session in self if everything or session.user.name == user]
 
-    def kill(self, id: int, query_only: bool, killer: Session) -> None:
+    def kill(self, id: int, query_only: bool, user: str, everything: bool) -> None:
         """KILL [CONNECTION | QUERY] id. Raises 1094 and 1095 as MySQL does."""
         victim = self._sessions.get(id)
         if victim is None:
-            raise BackendError(1094, "HY000", f"Unknown thread id: {id}")
-        if victim not in self.visible_to(killer):
-            raise BackendError(1095, "HY000", f"You are not owner of thread {id}")
+            raise unknown_thread(id)
+        if not everything and victim.user.name != user:
+            raise not_owner(id)
         victim.kill(query_only)
+
+    def try_kill(self, id: int, query_only: bool, user: str, everything: bool) -> int:
+        """The same; the error's number, 0 for none."""
+        try:
+            self.kill(id, query_only, user, everything)
+        except BackendError as error:
+            return error.errno
+        return 0
 
     async def emptied(self) -> None:
         """Wait until the last session has gone."""

@@ -16,6 +16,7 @@ from dbmesh.frontend import show_lists
 from dbmesh.frontend.asks import ask
 from dbmesh.frontend.own_privileges import granted
 from dbmesh.frontend.own_rows import table
+from dbmesh.frontend.sessions import cut
 from dbmesh.frontend.show_condition import LIKE, checked, checked_column
 from dbmesh.frontend.show_created import create_database, create_program, create_table
 from dbmesh.frontend.show_names import database_of, of_servers, place_of, unquoted
@@ -140,7 +141,7 @@ async def _create_program(session: Session, match: re.Match[str]) -> Result:
 
 async def _processlist(session: Session, match: re.Match[str]) -> Result:
     length = None if match[1] else SHORT_INFO
-    rows = [other.process(length) for other in session.mesh.sessions.visible_to(session)]
+    rows = [cut(other.process, length) for other in await session.all_shown()]
     headings = ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"]
     return table(headings, rows, integers=("Id", "Time"))
 

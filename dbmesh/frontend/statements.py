@@ -139,9 +139,9 @@ async def _kill(session: Session, text: str) -> None:
     if query_only and victim == session.id:
         raise QueryInterrupted()
     if query_only:
-        session.mesh.sessions.kill(victim, query_only, session)
+        await session.kill_other(victim, query_only)
     else:
-        session.end_session(victim)
+        await session.end_session(victim)
     session.answers.ok()
 
 

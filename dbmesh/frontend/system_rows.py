@@ -61,7 +61,7 @@ class _Relation:
         asked = [c for c in described.columns if self._reference.asks_for(_name(c))] or [described.columns[0]]
         names = [_name(column) for column in asked]
         if self._name in PRIVILEGES:
-            return self._joined(names, [], asked, privileges(self._session, self._name, names), described)
+            return self._joined(names, [], asked, await privileges(self._session, self._name, names), described)
         if self._name not in LOGICAL:
             return self._joined(names, [], asked, [], described)
         selects, rows = await self._logical(names, described)

@@ -6,7 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
+from dbmesh.frontend.sessions import WORKER_IDS
 from dbmesh.sandbox import Sandbox
 from dbmesh.sandbox.endpoint import Account
 from dbmesh.sandbox.mesh import Mesh
@@ -93,6 +95,75 @@ def wait_for_pool_size(mesh: Mesh, size: int, seconds: float = 10.0) -> None:
             cursor.execute("SHOW MESH POOLS")
             seen.append(int(cursor.fetchall()[0][1]))
     assert seen[-1] == size
+
+
+def spread(mesh: Mesh, **account: str) -> dict[int, Connection[Any]]:
+    """A client of each of two workers, by its number."""
+    found: dict[int, Connection[Any]] = {}
+    for _ in range(200):
+        connection = mesh.connection("town", **account)
+        worker = connection.thread_id() // WORKER_IDS
+        if worker in found:
+            connection.close()
+        else:
+            found[worker] = connection
+        if len(found) == 2:
+            break
+    assert sorted(found) == [0, 1]
+    return found
+
+
+def ids(connection: Connection[Any], sql: str) -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return {int(row[0]) for row in cursor.fetchall()}
+
+
+@pytest.mark.parametrize(
+    "sql", ["SHOW PROCESSLIST", "SELECT id FROM information_schema.PROCESSLIST", "SHOW MESH SESSIONS"]
+)
+def test_the_process_list_has_the_sessions_of_all_workers(pair: Mesh, sql: str) -> None:
+    admins = spread(pair, user="admin", password="secret")
+    strangers = spread(pair, user="app", password="secret")
+    everybody = {connection.thread_id() for connection in (*admins.values(), *strangers.values())}
+    own = {connection.thread_id() for connection in strangers.values()}
+    for number in (0, 1):
+        assert ids(admins[number], sql) == everybody
+        if "MESH" not in sql:
+            assert ids(strangers[number], sql) == own
+    for connection in (*admins.values(), *strangers.values()):
+        connection.close()
+
+
+def test_kill_reaches_the_sessions_of_all_workers(pair: Mesh) -> None:
+    clients, others = spread(pair, user="app", password="secret"), spread(pair, user="plain", password="secret")
+    killer, victim, stranger = clients[0], clients[1], others[1]
+    with killer.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        sleeping = pool.submit(victim.query, "SELECT SLEEP(30)")
+        wait_for_sleep(killer, victim.thread_id())
+        cursor.execute(f"KILL QUERY {victim.thread_id()}")
+        with suppress(pymysql.MySQLError):  # SLEEP() may also answer that it was interrupted
+            sleeping.result(10)
+        assert ids(victim, "SELECT 7") == {7}
+        for number, errno in ((stranger.thread_id(), 1095), (WORKER_IDS + 10**6, 1094), (7 * WORKER_IDS + 1, 1094)):
+            with pytest.raises(pymysql.MySQLError) as error:
+                cursor.execute(f"KILL {number}")
+            assert error.value.args[0] == errno
+        cursor.execute(f"KILL {victim.thread_id()}")
+        assert closed(victim)
+        assert ids(stranger, "SELECT 8") == {8}
+    for connection in (killer, *others.values()):
+        connection.close()
+
+
+def wait_for_sleep(connection: Connection[Any], id: int) -> None:
+    with connection.cursor() as cursor:
+        for _ in range(500):
+            cursor.execute("SHOW PROCESSLIST")
+            if any(row[0] == id and row[4] == "Query" for row in cursor.fetchall()):
+                return
+            time.sleep(0.02)
+    pytest.fail("it does not run")
 
 
 def workers_of(pid: int) -> list[int]:
