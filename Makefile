@@ -1,7 +1,7 @@
 # Everything runs in .venv, which each target makes first where it is missing. Only Python >= 3.11 and make are needed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv fmt lint types arch unit check test test-differential test-tpch test-oracle test-drivers test-mysql demo bench clean
+.PHONY: help venv fmt lint types arch unit check test test-differential test-tpch test-oracle test-chaos test-drivers test-mysql demo bench clean
 
 # The same answers whatever the machine's locale is.
 export PYTHONUTF8 := 1
@@ -60,6 +60,9 @@ test-tpch: $(STAMP) ## TPC-H's queries at scale factor 0.01, compared with one s
 
 test-oracle: $(STAMP) ## a thousand random BASE transactions, undone: every byte as before (DBMESH_SAGAS)
 	@DBMESH_SAGAS=$${DBMESH_SAGAS:-1000} $(BIN)/python -m pytest -q tests/integration/test_saga_oracle.py
+
+test-chaos: $(STAMP) ## transactions in each mode while meshes, servers and packets fail (DBMESH_SEED, DBMESH_SEEDS, DBMESH_CHAOS_SECONDS)
+	@$(BIN)/python -m pytest -q -s -m chaos tests/chaos
 
 test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
 	@DBMESH_SERVER=mysql $(BIN)/python -m pytest $(SERVER_TESTS)

@@ -14,9 +14,13 @@ from rich.table import Table
 
 from benchmarks.point_select import HAPROXIES, MESH, PREPARED, Comparison, compare
 from benchmarks.scatter import ROWS, SQL, measure
+from benchmarks.transactions import WAYS
+from benchmarks.transactions import Sample as TransactionSample
+from benchmarks.transactions import measure as measure_transactions
 from dbmesh.sandbox.apt import InstallError
 from dbmesh.sandbox.install import ensure_packages
 
+LAST_OF_TWO = [way.name for way in WAYS if way.shards > 1][-1]
 MIB = 1024 * 1024
 PROGRAMS = {"sysbench": "sysbench", "haproxy": "haproxy"}
 
@@ -24,10 +28,11 @@ PROGRAMS = {"sysbench": "sysbench", "haproxy": "haproxy"}
 @click.group(invoke_without_command=True)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measure the mesh on real servers; without a command: everything, in some five minutes."""
+    """Measure the mesh on real servers; without a command: everything, in some nine minutes."""
     if context.invoked_subcommand is None:
         context.invoke(point_select)
         context.invoke(scatter)
+        context.invoke(transactions)
 
 
 @main.command()
@@ -62,6 +67,33 @@ def scatter() -> None:
     console.print(f"{footprint.rows:,} rows in order in {footprint.seconds:.0f} s")
     before, highest = footprint.before / MIB, footprint.highest / MIB
     console.print(f"resident memory of the mesh: {before:.0f} MiB before, {highest:.0f} MiB at most")
+
+
+@main.command()
+@click.option("--clients", "numbers", default=(1, 8, 32), multiple=True, show_default=True, help="At the same time.")
+@click.option("--rounds", default=3, show_default=True, help="Turns of each mode, alternating.")
+@click.option("--seconds", default=2.0, show_default=True, help="Length of one turn.")
+def transactions(numbers: Sequence[int], rounds: int, seconds: float) -> None:
+    """Transactions over two servers and on one, in each mode, next to the same statements sent straight."""
+    console = Console()
+    console.print(f"\ntransfers; innodb_flush_log_at_trx_commit=1; medians of {rounds} rounds of {seconds:g} s")
+    for number in numbers:
+        table = Table(title=f"{number} client{'s' if number > 1 else ''}")
+        for heading in ("", "p50 ms", "of local", "per second", "of local", "statements on servers"):
+            table.add_column(heading, justify="right" if heading else "left")
+        found = {way: _medians(samples) for way, samples in measure_transactions(number, rounds, seconds).items()}
+        local = {way.shards: each for way, each in found.items() if way.name.endswith("local")}
+        for way, (p50, rate, asked) in found.items():
+            base_p50, base_rate, _ = local[way.shards]
+            table.add_row(way.name, f"{p50:.2f}", f"{p50 / base_p50:.2f}", f"{rate:,.0f}", f"{rate / base_rate:.2f}",
+                          f"{asked:.1f}", end_section=way.name == LAST_OF_TWO)  # fmt: skip
+        console.print(table)
+
+
+def _medians(samples: Sequence[TransactionSample]) -> tuple[float, float, float]:
+    turns = [(sample.p50, sample.rate, sample.asked) for sample in samples]
+    p50, rate, asked = (statistics.median(values) for values in zip(*turns, strict=True))
+    return p50, rate, asked
 
 
 def _ensure_programs() -> None:

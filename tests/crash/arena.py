@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,15 +29,15 @@ listeners: ["127.0.0.1:0"]
 users:
   app: {{password: secret, databases: [bank]}}
 data_sources:
-  log: {{{log}, schema: arena_log}}
+  log: {{{log}}}
 transaction: {{log: log, schema: {schema}, lease: 1, sweep: 0.15, deadline: 15, lock_wait: 1, commit_timeout: 2}}
 """
 BANK = """
 database: bank
 data_sources:
-  ds_0: {{{ds_0}, schema: arena_0}}
-  ds_1: {{{ds_1}, schema: arena_1}}
-  ds_2: {{{ds_2}, schema: arena_2}}
+  ds_0: {{{ds_0}}}
+  ds_1: {{{ds_1}}}
+  ds_2: {{{ds_2}}}
 tables:
   account: {{data_nodes: "ds_{{0..2}}.account", sharding: {{column: id, algorithm: mod}}, base: true}}
   ledger: {{data_nodes: "ds_{{0..2}}.ledger", sharding: {{column: id, algorithm: mod}}, base: true}}
@@ -181,8 +181,10 @@ class Arena:
 
 
 @contextmanager
-def arena(sources: Sources, folder: Path) -> Iterator[Arena]:
-    """Fresh tables, relays and rules; no mesh yet. ``sources``: of ds_0, ds_1, ds_2 and log."""
+def arena(sources: Sources, folder: Path, tables: str = "") -> Iterator[Arena]:
+    """Fresh tables, relays and rules; no mesh yet. ``sources``: of ds_0, ds_1, ds_2 and log. ``tables``: more
+    of them, as the rules have it.
+    """
     for number, name in enumerate(SHARDS):
         server, schema = sources[name]
         rows = ", ".join(f"({i}, 'o{i}', 100, NULL)" for i in range(ACCOUNTS) if i % 3 == number)
@@ -193,13 +195,13 @@ def arena(sources: Sources, folder: Path) -> Iterator[Arena]:
     relays = {name: Relay(server.host, server.port) for name, (server, _) in sources.items()}
     addresses = {
         name: f"host: 127.0.0.1, port: {relays[name].port}, user: {server.account.user},"
-        f" password: {server.account.password}"
-        for name, (server, _) in sources.items()
+        f" password: {server.account.password}, schema: {schema}"
+        for name, (server, schema) in sources.items()
     }
     rules = folder / "rules"
     rules.mkdir(parents=True)
     (rules / "mesh.yaml").write_text(MESH.format(schema=SCHEMA, **addresses))
-    (rules / "bank.yaml").write_text(BANK.format(**addresses))
+    (rules / "bank.yaml").write_text(BANK.format(**addresses) + tables)
     made = Arena(sources, relays, folder, rules)
     try:
         yield made
@@ -208,6 +210,3 @@ def arena(sources: Sources, folder: Path) -> Iterator[Arena]:
         made.close()
         for server, schema in sources.values():
             server.script([f"DROP DATABASE IF EXISTS {name}" for name in (schema, SCHEMA)])
-
-
-Act = Callable[[], object]
