@@ -135,7 +135,7 @@ class Padded:
         return key.translate(_COMPLEMENT)[1:-2].replace(b"\0\1", b"\0")
 
     def __eq__(self, other: object) -> bool:
-        return self._compared(other) == 0
+        return isinstance(other, bytes | Padded) and self._compared(other) == 0
 
     def __lt__(self, other: object) -> bool:
         return self._compared(other) < 0

@@ -111,6 +111,7 @@ class Queries:
         core = self._first()
         tail, ordered, by = self.tail(core)
         outputs = core.outputs if core.loose else [replace(value, spelled="") for value in core.outputs]
+        by = None if core.loose else by  # which of the equal spellings a group shows may have another weight
         if by is not None:
             outputs[by] = replace(outputs[by], spelled=core.outputs[by].family)
         return Query(head + core.text + tail, tuple(outputs), ordered, frozenset(self.clauses), by)

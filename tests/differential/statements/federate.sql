@@ -104,3 +104,5 @@ SELECT i.id, p.part_id FROM item i LEFT JOIN part p ON i.grp = p.qty WHERE i.id 
 SELECT i.id, l.v FROM item i JOIN loose l ON i.id = l.n WHERE i.id = 5 ORDER BY l.v;
 SELECT i.id, l.v FROM item i LEFT JOIN loose l ON i.id = l.n WHERE i.id IN (5, 6) ORDER BY i.id, l.v;
 SELECT i.id, l.v FROM item i JOIN loose l ON i.id = l.n AND l.n BETWEEN 3 AND 7 ORDER BY i.id, l.v;
+SELECT COUNT(*) FROM item t1 JOIN kinds t2 ON t1.yr = t2.c22 AND t2.c22 <=> t1.yr;
+SELECT COUNT(*) FROM item a JOIN item b ON a.grp = b.yr % 9 AND b.grp <=> a.grp;

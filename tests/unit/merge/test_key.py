@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dbmesh.errors import NotSupported
 from dbmesh.merge import SortKey
+from dbmesh.merge.group import Distinct
 from dbmesh.merge.key import KeyReader, converter, cut, read_fields, time_value
 from dbmesh.protocol import ColumnDefinition, FieldFlag, FieldType, encode_text_row
 
@@ -125,3 +126,9 @@ def test_keys_of_weight_strings_order_as_the_server_does(ask: Any, collation: st
         for _, other_weight, other in answer.rows:
             mine, others = convert(weight), convert(other_weight)
             assert ((mine > others) - (mine < others)) == ((int(rank) > int(other)) - (int(rank) < int(other)))
+
+
+def test_the_first_distinct_value_may_have_a_weight_below_the_pad() -> None:
+    convert = converter(SortKey(0, False, b"\0 "), _BINARY)
+    values = [b"\0\t", b"\0\t\0 ", b"\0a"]
+    assert Distinct().add([(convert(value), value) for value in values]) == [b"\0\t", b"\0a"]
