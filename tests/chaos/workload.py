@@ -159,9 +159,14 @@ def _bank(cursor: Any, attempt: Attempt, chance: random.Random) -> None:
 
 
 def _swap(cursor: Any, attempt: Attempt, chance: random.Random) -> None:
-    """Two people of each shard swap their unique names; or one of them is removed and comes back."""
+    """Two people of each shard swap their unique names; or one of them is removed and comes back.
+
+    They are written before they are read: eager mode shows what others may still undo, but not of rows that are ours.
+    """
     for shard in attempt.shards:
         one, other = sorted(of_shard(shard, number) for number in chance.sample(range(PEOPLE), 2))
+        if cursor.execute(f"UPDATE person SET turn = turn + 1 WHERE id IN ({one}, {other})") < 2:
+            raise Abandoned  # one of them has just been removed
         cursor.execute(f"SELECT id, name FROM person WHERE id IN ({one}, {other}) ORDER BY id")
         names = dict(cursor.fetchall())
         if chance.random() < 0.3:
@@ -192,8 +197,8 @@ def tables(shard: int) -> Sequence[str]:
     """What a shard has before anybody begins."""
     people = ", ".join(f"({of_shard(shard, n)}, 'name {of_shard(shard, n)}')" for n in range(PEOPLE))
     return (
-        "CREATE TABLE person (id INT PRIMARY KEY, name VARCHAR(40) NOT NULL UNIQUE)",
-        f"INSERT INTO person VALUES {people}",
+        "CREATE TABLE person (id INT PRIMARY KEY, name VARCHAR(40) NOT NULL UNIQUE, turn INT NOT NULL DEFAULT 0)",
+        f"INSERT INTO person (id, name) VALUES {people}",
         "CREATE TABLE list (id INT PRIMARY KEY, items MEDIUMTEXT NOT NULL)",
         f"INSERT INTO list VALUES ({shard}, '')",
         "CREATE TABLE counter (id INT PRIMARY KEY, n INT NOT NULL)",
