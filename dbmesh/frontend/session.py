@@ -495,6 +495,8 @@ class Session:
         self.settings = replace(self.settings, next_transaction=())
 
     async def commit(self) -> None:
+        if self.transaction is not None:
+            await self.transaction.may_end("COMMIT")
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             await transaction.commit()

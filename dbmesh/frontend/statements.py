@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dbmesh.errors import BackendError, NotSupported, ParseError, QueryInterrupted
 from dbmesh.frontend import shows, variables
 from dbmesh.frontend.asks import ask, prepared
+from dbmesh.frontend.client_xa import xa_statement
 from dbmesh.frontend.load_data import load_data
 from dbmesh.frontend.mesh_statements import explain, explain_mesh, reload_mesh, show_mesh
 from dbmesh.frontend.prepared_text import deallocate, execute_statement, prepare_statement
@@ -54,6 +55,8 @@ async def _commit(session: Session, text: str) -> None:
 
 
 async def _rollback(session: Session, text: str) -> None:
+    if session.transaction is not None:
+        await session.transaction.may_end("ROLLBACK")
     await _end(session, text, session.rollback)
 
 
@@ -206,7 +209,7 @@ STATEMENTS: dict[StatementKind, Run] = {
     K.SHOW_MESH: _uncommented(show_mesh),
     K.EXPLAIN_MESH: explain_mesh,
     K.RELOAD_MESH: reload_mesh,
-    K.XA: _refuse("the mesh runs its own global transactions", "use BEGIN and COMMIT"),
+    K.XA: _uncommented(xa_statement),
     K.LOCK: _uncommented(_lock),
     K.LOCK_INSTANCE: _refuse("LOCK INSTANCE belongs to one server", "run it on the servers themselves"),
     K.PREPARE: prepare_statement,

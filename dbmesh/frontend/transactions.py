@@ -188,6 +188,11 @@ class ClientTransaction:
             warning_rows=result.warning_rows,
         )
 
+    async def may_end(self, statement: str) -> None:
+        """Raises when the client's COMMIT or ROLLBACK does not end it: it goes on."""
+        if self.local is not None:
+            await self.local.may_end(statement)
+
     async def commit(self) -> None:
         if self._deferred is not None:
             await uninterrupted(self._deferred.commit(self._local))

@@ -46,7 +46,9 @@ class LockState(StrEnum):
 
 FOLLOWS: dict[TxState, frozenset[TxState]] = {
     TxState.ACTIVE: frozenset((TxState.COMMITTING, TxState.COMMITTED, TxState.ROLLING_BACK)),
-    TxState.COMMITTING: frozenset((TxState.COMMITTED, TxState.ROLLING_BACK)),
+    TxState.COMMITTING: frozenset(
+        (TxState.COMMITTED, TxState.ROLLING_BACK, TxState.FORCED_COMMIT, TxState.FORCED_ROLLBACK)
+    ),
     TxState.ROLLING_BACK: frozenset((TxState.ROLLED_BACK, TxState.PARKED)),
     TxState.PARKED: frozenset((TxState.ROLLING_BACK, TxState.FORCED_COMMIT, TxState.FORCED_ROLLBACK)),
     TxState.COMMITTED: frozenset((TxState.ROLLING_BACK, TxState.PARKED)),  # a human's word; a lost XA branch

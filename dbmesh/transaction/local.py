@@ -155,6 +155,9 @@ class LocalTransaction:
             committed.append(name)
             self._give_back(name)
 
+    async def may_end(self, statement: str) -> None:
+        """Raises a server's error when COMMIT or ROLLBACK, as ``statement``, is not what ends it."""
+
     async def begin_ending(self) -> None:
         """From here on it is no deadlock's victim. Raises Deadlock when it has just become one, but nobody was told."""
         self.ending = True

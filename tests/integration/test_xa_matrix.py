@@ -15,6 +15,7 @@ from dbmesh.backend.session_state import DEFAULT_STATE
 from dbmesh.errors import BackendError, CommitFailed, Deadlock
 from dbmesh.sandbox import Server
 from dbmesh.transaction import failpoints
+from dbmesh.transaction.link import dial
 from dbmesh.transaction.recovery import Proxy
 from dbmesh.transaction.xa import XaTransaction
 from dbmesh.transaction.xa_recovery import Lookout
@@ -255,10 +256,10 @@ async def test_what_a_dead_mesh_left_is_recovered_by_the_command_line(world: Wor
 
 async def prepare_by_hand(world: World, proxy: Proxy, gtrid: str, data_source: str, xid: str = "") -> None:
     xid = xid or proxy.xa.xid(gtrid, data_source).sql
-    async with proxy.links.link(data_source) as link:
-        for sql in (f"XA START {xid}", "INSERT INTO account VALUES (9, 9, '')", f"XA END {xid}", f"XA PREPARE {xid}"):
-            await link.execute(sql)
-        link.close()
+    link = await dial(world.rules.data_sources[data_source])
+    for sql in (f"XA START {xid}", "INSERT INTO account VALUES (9, 9, '')", f"XA END {xid}", f"XA PREPARE {xid}"):
+        await link.execute(sql)
+    link.close()
     await asyncio.sleep(0.2)
 
 
