@@ -26,6 +26,7 @@ from dbmesh.frontend.keys import Keys
 from dbmesh.frontend.session import Session
 from dbmesh.frontend.sessions import Sessions
 from dbmesh.frontend.tls import TlsEndpoint
+from dbmesh.frontend.variables import unusual_mode
 from dbmesh.plan.federate import federating
 from dbmesh.protocol.auth import CACHING_SHA2, NATIVE, Password
 from dbmesh.protocol.charset import COLLATIONS, charset_of, python_codec
@@ -237,13 +238,21 @@ class Mesh:
         if collation == "utf8mb4_0900_ai_ci" and not self.is_mysql:
             collation = "utf8mb4_general_ci"  # MySQL 8's default, which MariaDB takes for its own
         state = DEFAULT_STATE.with_charsets(charset, collation, charset)
-        if login.flags & Capability.IGNORE_SPACE:
-            state = state.with_variables({"sql_mode": self._ignoring_space()})
+        mode = self._ignoring_space() if login.flags & Capability.IGNORE_SPACE else self.sql_mode
+        state = state.with_variables({"sql_mode": mode})
         session = Session(self, connection, user, state)
         if login.database:
             session.use(login.database)
         self.sessions.add(session)
         return session
+
+    @property
+    def sql_mode(self) -> str | None:
+        """What sessions have that set none, as a literal; None where the servers' default means nothing unusual.
+
+        Raises NotSupported for a default under which the mesh cannot read SQL.
+        """
+        return None if self._sql_mode is None else unusual_mode(self._sql_mode)
 
     def _ignoring_space(self) -> str:
         """The servers' own sql_mode and IGNORE_SPACE, as a literal. Raises MeshError as long as none has answered."""

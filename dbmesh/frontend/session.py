@@ -111,7 +111,7 @@ class Session:
         self._permitted: Permitted | None = None
         self._cluster = mesh.generation.cluster  # of the connection that is being relayed
         self.multi_statements = bool(client.login.flags & Capability.MULTI_STATEMENTS)
-        self._plain = True  # a statement may be relayed over any connection with the session's state
+        self._plain = self._may_relay()  # a statement, over any connection with the session's state
         self._running: Generation | None = None  # whose rules the statement in `_task` runs under
         self._task: asyncio.Task[None] | None = None
         self._leaving = False
@@ -353,8 +353,12 @@ class Session:
             _log.exception("statement failed inside the mesh: connection %d, %.200s", self.id, self.text)
             self._fail(MeshError("Internal error of the mesh; its log has the details"))
         self._task = self._running = None
+        self._plain = self._may_relay()
+        self._ready()
+
+    def _may_relay(self) -> bool:
         settings = self.settings
-        self._plain = (
+        return (
             self.transaction is None
             and settings.autocommit
             and not settings.next_transaction
@@ -362,7 +366,6 @@ class Session:
             and settings.escapes
             and self.pins.own is None
         )
-        self._ready()
 
     def _fail(self, error: MeshError) -> None:
         if self.answers.complete:  # a second answer would be taken for that of the client's next command

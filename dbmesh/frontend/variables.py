@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from dbmesh.backend.session_state import SessionState
 from dbmesh.errors import BackendError, NotSupported, ParseError, SpecificAccessDenied
-from dbmesh.frontend.asks import ask, default_collation, try_state
+from dbmesh.frontend.asks import ask, borrowed, default_collation, try_state
 from dbmesh.frontend.planned import collect
 from dbmesh.protocol.charset import charset_of, python_codec
 from dbmesh.protocol.literals import literal_of, text_literal, typed_literal
@@ -40,10 +40,12 @@ _MUST_BE = {
     "sql_select_limit": ("default", "18446744073709551615"),
 }
 _MODES_REFUSED = ("ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "HIGH_NOT_PRECEDENCE")
+_MODES_FOLLOWED = frozenset({"ANSI", "ANSI_QUOTES", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "NO_AUTO_VALUE_ON_ZERO"})
 _LITERAL = re.compile(
     r"""[+-]?[0-9]+(?:\.[0-9]*)?|'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|[A-Za-z_][\w$]*""", re.DOTALL
 )
 _WORD = re.compile(r"[A-Za-z_]")
+_NAME = re.compile(r"[\w$]+(?:\.[\w$]+)?")
 _CLAUSES = frozenset(
     {"FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "INTO", "UNION", "EXCEPT", "INTERSECT", "FOR", "LOCK", "AS",
      "WINDOW", "PROCEDURE"}
@@ -210,6 +212,8 @@ def _word(name: str) -> str:
 
 async def _session_variable(session: Session, draft: Settings, item: Assignment) -> Settings:
     name = item.name
+    if not _NAME.fullmatch(name):  # it is written into the SET of every connection
+        raise BackendError(1193, "HY000", f"Unknown system variable '{name}'")
     if name in _PRIVILEGED:
         raise SpecificAccessDenied("SUPER")
     if name in _PER_CONNECTION:
@@ -223,7 +227,12 @@ async def _session_variable(session: Session, draft: Settings, item: Assignment)
     allowed = _MUST_BE.get(name)
     if allowed is not None and _plain(literal) not in allowed:
         raise NotSupported(f"{name}={literal} would change what statements mean", f"leave {name} as it is")
-    return await _tried(session, draft.carry(name, None if _plain(literal) == "default" else literal))
+    if _plain(literal) != "default":
+        return await _tried(session, draft.carry(name, literal))
+    draft = draft.carry(name, None)
+    async with borrowed(session, draft.state) as connection:
+        await connection.execute(f"SET SESSION {name} = DEFAULT")  # it has the default: this asks for the name only
+    return draft
 
 
 async def _tried(session: Session, draft: Settings) -> Settings:
@@ -355,7 +364,21 @@ async def _sql_mode(session: Session, draft: Settings, name: str, literal: str) 
         raise NotSupported(
             f"sql_mode {', '.join(refused) or literal} changes how SQL is read", "leave it out of sql_mode"
         )
-    return await _tried(session, draft.carry(name, None if _plain(literal) == "default" else literal))
+    mode = session.mesh.sql_mode if _plain(literal) == "default" else literal
+    return await _tried(session, draft.carry(name, mode))
+
+
+def unusual_mode(mode: str) -> str | None:
+    """A server's default sql_mode as a literal where sessions have to know it: not strict, or read otherwise."""
+    modes = frozenset(mode.upper().split(","))
+    refused = modes.intersection(_MODES_REFUSED)
+    if refused:
+        raise NotSupported(
+            f"the servers' default sql_mode has {min(refused)}, which changes how SQL is read",
+            "take it out of their configuration",
+        )
+    usual = modes & {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"} and not modes & _MODES_FOLLOWED
+    return None if usual else f"'{mode}'"
 
 
 async def _isolation(session: Session, draft: Settings, name: str, literal: str) -> Settings:
