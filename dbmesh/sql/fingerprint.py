@@ -1,7 +1,7 @@
 """The shape of a statement: its text with the literals taken out. Hot: it runs once per query.
 
-A lexer for MySQL's default ``sql_mode`` (texts of ANSI_QUOTES and NO_BACKSLASH_ESCAPES are respelled before), folded into one regular expression. What it is not sure of it leaves in the text: that costs a cache
-entry, never an answer.
+A lexer for MySQL's default ``sql_mode`` (texts of ANSI_QUOTES and NO_BACKSLASH_ESCAPES are respelled before), folded
+into one regular expression. What it is not sure of it leaves in the text: that costs a cache entry, never an answer.
 See "Lexical structure" in the MySQL 8.4 Reference Manual, chapter 11.
 """
 
