@@ -88,8 +88,13 @@ async def _staged(
     return await stage(bound, generation, caller, transaction, atomic=transaction.atomic or watch.records)
 
 
-async def lock_rows(bound: Bound, caller: Caller, transaction: LocalTransaction, based: Based, watch: Watch) -> None:
-    """Before a SELECT with a locking clause runs: lock its rows, and see that no other global transaction has them."""
+async def lock_rows(
+    bound: Bound, caller: Caller, transaction: LocalTransaction, based: Based, watch: Watch, hidden: bool = False
+) -> None:
+    """Before a SELECT with a locking clause runs: lock its rows, and see that no other global transaction has them.
+
+    ``hidden``: nor has any such transaction removed rows that would be among them.
+    """
 
     async def attempt(fresh: bool) -> None:
         await transaction.enlist([unit.data_source for unit in bound.units], caller.state)
@@ -97,7 +102,8 @@ async def lock_rows(bound: Bound, caller: Caller, transaction: LocalTransaction,
             name = unit.data_source
             whole = replace(unit, sql=caller.written(unit.sql))
             try:
-                await look_up(watch, whole, based.get(name, ()), transaction.branches[name], caller.encoding, not fresh)
+                tables, connection = based.get(name, ()), transaction.branches[name]
+                await look_up(watch, whole, tables, connection, caller.encoding, not fresh, hidden)
             except BackendError:
                 await uninterrupted(transaction.settle([name]))
                 raise

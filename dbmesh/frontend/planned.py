@@ -17,6 +17,7 @@ from dbmesh.errors import BackendError, MeshError, NotSupported
 from dbmesh.frontend import rights
 from dbmesh.frontend.asks import prepared
 from dbmesh.frontend.call import SessionCall
+from dbmesh.frontend.committed_reads import concerned, read_committed
 from dbmesh.frontend.routines import run_call
 from dbmesh.frontend.system_rows import relations_of
 from dbmesh.frontend.transactions import ClientTransaction
@@ -208,12 +209,17 @@ async def _transacted(session: Session, plan: Plan, bound: Bound, caller: Caller
         elif settings.next_transaction:
             session.use_up_next_transaction(plan.writes and not plan.locks)
     transaction = session.transaction
+    based = concerned(session, plan)
     if transaction is not None:
         try:
+            if based:
+                return await read_committed(session, plan, bound, caller, based)
             return await transaction.run(plan, bound, caller)
         finally:
             if transaction.ended:
                 session.transaction = None
+    if based:
+        return await read_committed(session, plan, bound, caller, based)
     several = len(bound.units) > 1 or bound.staging is not None
     if session.transaction_mode != "local" and plan.writes and several:
         return await _alone(session, plan, bound, caller)

@@ -364,6 +364,7 @@ class Session:
             and not settings.next_transaction
             and not settings.ansi_quotes
             and settings.escapes
+            and not settings.read_committed
             and self.pins.own is None
         )
 

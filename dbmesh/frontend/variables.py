@@ -93,6 +93,7 @@ class Settings:
 
     ``transaction`` and ``base_mode``: of new transactions, None for the rules' default. ``next_transaction``: what SET
     TRANSACTION said of the next one. ``last_insert_id``: what the client has SET it to, None when it has not.
+    ``read_committed``: its SELECTs look at global locks.
     """
 
     state: SessionState
@@ -101,6 +102,7 @@ class Settings:
     autocommit: bool = True
     next_transaction: tuple[tuple[str, str], ...] = ()
     last_insert_id: int | None = None
+    read_committed: bool = False
 
     @property
     def strict(self) -> bool:
@@ -395,6 +397,15 @@ async def _timestamp(session: Session, draft: Settings, name: str, literal: str)
     return await _tried(session, draft.carry(name, None if running else number))
 
 
+async def _read_isolation(session: Session, draft: Settings, name: str, literal: str) -> Settings:
+    chosen = _plain(literal)
+    if chosen not in ("default", "committed"):
+        raise BackendError(1231, "42000", f"Variable '{name}' can't be set to the value of '{chosen}'")
+    if chosen == "committed":
+        session.mesh.proxy.require_log()
+    return replace(draft, read_committed=chosen == "committed")
+
+
 async def _last_insert_id(session: Session, draft: Settings, name: str, literal: str) -> Settings:
     if not literal.isdigit():
         raise BackendError(1232, "42000", f"Incorrect argument type to variable '{name}'")
@@ -406,6 +417,7 @@ _SPECIAL: dict[str, Special] = {
     "autocommit": _autocommit,
     "dbmesh_transaction": _transaction_mode,
     "dbmesh_base_mode": _base_mode,
+    "dbmesh_read_isolation": _read_isolation,
     "character_set_client": _client_charset,
     "character_set_results": _results_charset,
     "character_set_connection": _connection_charset,

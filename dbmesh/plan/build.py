@@ -42,11 +42,12 @@ async def build(text: str, shape: Fingerprint, scope: Scope) -> Plan:
         plan.pinned |= labelled_literals(found, literal_spans(text))
         plan.calls = any(found[at].upper not in BUILT_IN for at in calls(found, Span(0, len(found))))
     if (plan.writes or plan.locks) and not plan.kind.is_ddl:
-        plan.based = _based(plan, scope.rules)
+        plan.based = based_tables(plan, scope.rules)
     return plan
 
 
-def _based(plan: Plan, rules: MeshRules) -> dict[str, frozenset[str]]:
+def based_tables(plan: Plan, rules: MeshRules) -> dict[str, frozenset[str]]:
+    """By data source: the actual tables of the plan's that BASE transactions may write."""
     found: dict[str, set[str]] = {}
     for database, name in plan.tables:
         rule = rules.databases[database].table(name) if database in rules.databases else None

@@ -8,23 +8,34 @@ from dbmesh.backend.connection import Connection
 from dbmesh.errors import BackendError, NotSupported
 from dbmesh.saga.images import capture_of, key_index
 from dbmesh.saga.lock_keys import lock_keys
-from dbmesh.saga.values import kind_of
+from dbmesh.saga.values import kind_of, string_literal
 from dbmesh.schema import Table
 from dbmesh.sql.layout import Span, select_layouts
-from dbmesh.sql.tokens import Token, tokens
+from dbmesh.sql.tokens import Token, TokenKind, tokens
 from dbmesh.transaction.imaging import MOST_ROWS
 from dbmesh.transaction.journal import listed
 from dbmesh.transaction.ports import Unit
+from dbmesh.transaction.tables import Place
 from dbmesh.transaction.watch import Watch, of_tables
 
 _NOT_ROW_BY_ROW = frozenset({"GROUP", "HAVING", "WINDOW", "INTO", "PROCEDURE"})
+_CONDITIONS = frozenset(("where", "and", "or", "not", "in", "between", "is", "null", "true", "false"))
 _LONGEST_FROM = 4  # FROM, name, AS, alias
 
 
 async def look_up(
-    watch: Watch, unit: Unit, based: Collection[str], connection: Connection, encoding: str, holds: bool
+    watch: Watch,
+    unit: Unit,
+    based: Collection[str],
+    connection: Connection,
+    encoding: str,
+    holds: bool,
+    hidden: bool = False,
 ) -> None:
-    """Lock the rows that the SELECT will lock and look at their global locks. Raises RowLocked, server errors."""
+    """Lock the rows that the SELECT will lock and look at their global locks. Raises RowLocked, server errors.
+
+    ``hidden``: look at the locks of rows, too, that it may not see because another global transaction has changed them.
+    """
     schema = watch.proxy.links.schema(unit.data_source)
     which = of_tables(schema, based)
     source = rows_of(unit.sql) if unit.table in based else None
@@ -32,6 +43,9 @@ async def look_up(
         table = await watch.proxy.definitions.table(watch.catalog, unit.data_source, unit.table)
         if table is not None and _has_keys(table):
             which = await _keys(schema, table, source, connection, encoding)
+            if hidden:
+                place = watch.proxy.shards.place(unit.data_source)
+                which = _or_hidden(which, unit.sql, schema, table, place)
     if which:
         await watch.require_free(unit.data_source, which, holds, await watch.holder(unit.data_source, which))
 
@@ -50,6 +64,40 @@ async def _keys(schema: str, table: Table, source: str, connection: Connection, 
         return of_tables(schema, [table.name])
     keys = lock_keys(schema, table.name, (key,), [capture.read(row) for row in found.rows])
     return listed(keys) if keys else ""
+
+
+def _or_hidden(which: str, sql: str, schema: str, table: Table, place: Place) -> str:
+    """Also the locks of transactions that may have made rows disappear from the SELECT.
+
+    Where it looks at nothing but the rows' key, only those do that have deleted a row or given it another key.
+    """
+    whole = of_tables(schema, [table.name])
+    if not _is_by_key(sql, table):
+        return whole
+    lock, undo = place.name("row_lock"), place.name("undo_record")
+    names = [string_literal(f'%"{name}"%') for name in key_index(table).columns]
+    moved = " OR ".join(f"u.touched LIKE {name}" for name in names)
+    gone = (
+        f"{whole} AND EXISTS (SELECT 1 FROM {undo} u WHERE u.gtrid = {lock}.gtrid AND u.ds = {lock}.ds"
+        f" AND u.db = {string_literal(schema)} AND u.tbl = {string_literal(table.name)}"
+        f" AND (u.op = 'D' OR u.op = 'U' AND ({moved})))"
+    )
+    return f"({which} OR {gone})" if which else gone
+
+
+def _is_by_key(sql: str, table: Table) -> bool:
+    """Whether a change of any column but the key's leaves the row among the SELECT's."""
+    words = tokens(sql)
+    [layout] = select_layouts(words)
+    if "LIMIT" in layout.clauses:
+        return False
+    source = [word.text.strip("`") for word in _part(words, layout.clauses.get("FROM"))]
+    known = {name.lower() for name in (*key_index(table).columns, *source)} | _CONDITIONS
+    return all(
+        word.text.strip("`").lower() in known
+        for word in _part(words, layout.clauses.get("WHERE"))
+        if word.kind in (TokenKind.WORD, TokenKind.NAME)
+    )
 
 
 def _has_keys(table: Table) -> bool:
