@@ -35,7 +35,11 @@ async def run_locked(session: Session, plan: Plan, bound: Bound, caller: Caller,
     if session.transaction is None and not session.settings.autocommit:
         session.transaction = ClientTransaction.under_locks(session, locked)
     if session.transaction is not None:
-        return await session.transaction.run(plan, bound, caller)
+        try:
+            return await session.transaction.run(plan, bound, caller)
+        finally:
+            if locked.ended:  # by a global lock, which is what a deadlock does
+                session.transaction, locked.ended = None, False
     if not writes or (len(bound.units) == 1 and not plan.based):
         alone = len(bound.units) == 1 and bound.merge is None and bound.federation is None
         return await engine.run(bound, session.generation, caller, None if alone else locked)
@@ -77,4 +81,4 @@ async def _together(session: Session, plan: Plan, bound: Bound, caller: Caller, 
         await asyncio.shield(locked.rollback())
         raise
     finally:
-        locked.together = False
+        locked.together = locked.ended = False

@@ -55,7 +55,7 @@ def plan_call(text: str, scope: Scope) -> Plan:
     home = scope.rules.databases[found[1].name] if qualified else scope.database
     source = _source_of(home, scope.rules, "CALL: a procedure may touch any table")
     assert home is not None
-    _check_watched(home)
+    _check_watched(home, "CALL")
     arguments = found[4 if qualified else 2 :]
     check_functions(arguments)
     edits = [*own_names(found, home.name), *session_edits_of(text, found)]
@@ -89,6 +89,8 @@ def plan_kept(text: str, scope: Scope) -> Kept:
         raise NotSupported(f"{what or 'this'} DDL", "run it on the servers themselves")
     source = _source_of(scope.database, scope.rules, f"{what} DDL: what a {what.lower()} touches only its server knows")
     assert scope.database is not None
+    if what == "TRIGGER" and found[0].upper == "CREATE":
+        _check_watched(scope.database, "a trigger")
     _check_body(found)
     edits = own_names(found, scope.database.name)
     template = splice(text, literal_spans(text), edits, end=found[-1].end)
@@ -131,11 +133,11 @@ def _place(source: DataSource) -> tuple[object, ...]:
     return source.host, source.port, source.socket, source.schema
 
 
-def _check_watched(database: LogicalDatabase) -> None:
+def _check_watched(database: LogicalDatabase, what: str) -> None:
     based = next((name for name, rule in database.tables.items() if rule.base), None)
     if based is not None:
         raise NotSupported(
-            f"CALL where BASE transactions write '{based}': what a procedure writes cannot be watched",
+            f"{what} where BASE transactions write '{based}': what a stored program writes cannot be watched",
             "send its statements one by one",
         )
 
