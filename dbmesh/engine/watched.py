@@ -61,7 +61,8 @@ async def run_watched(
             if fresh:  # what it has locked is given up; otherwise nothing has been done
                 await uninterrupted(_undo(error, transaction, fresh, False, savepoints))
             raise
-        guard = not fresh and (len(now.units) > 1 or statement.images)
+        sentries = any(unit.sentry is not None for unit in now.units)
+        guard = not fresh and (len(now.units) > 1 or sentries or statement.images)
         try:
             outcome = await write(now, transaction, who, guard=guard, watched=statement)
         except MeshError as error:

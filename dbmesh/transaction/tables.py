@@ -128,6 +128,7 @@ async def _create(link: Link, place: Place, wanted: dict[str, str]) -> None:
     for table, columns in wanted.items():
         await link.execute(f"CREATE TABLE IF NOT EXISTS {place.name(table)} ({columns}) {_OPTIONS}")
     await _missing(link, place, wanted)
+    await _upgrade(link, place)
 
 
 async def _upgrade(link: Link, place: Place) -> None:

@@ -234,3 +234,56 @@ def test_single_refuses_a_second_shard(execute: Execute, town: Town) -> None:
         execute("UPDATE person SET name = 'z' WHERE id = 2")
     execute("COMMIT")
     assert town.persons() == {1: "z", 2: "b"}
+
+
+def test_every_kind_of_statement_runs_in_it(xa: Execute, town: Town) -> None:
+    xa("BEGIN")
+    xa("INSERT INTO note (body) VALUES ('one'), ('two'), ('three')")
+    xa("INSERT INTO street (id, name) VALUES (1, 'High')")
+    assert xa("SELECT name FROM person WHERE id = 1 FOR UPDATE") == [("a",)]
+    # federated: its scratch tables are on a connection that is no branch
+    assert xa("SELECT COUNT(*) FROM person p JOIN note n ON p.name <> n.body JOIN street s ON s.id = 1") == [(12,)]
+    xa("PREPARE s FROM 'UPDATE person SET age = ? WHERE id IN (?, ?)'")
+    xa("SET @a = 7, @b = 1, @c = 2")
+    xa("EXECUTE s USING @a, @b, @c")
+    xa("DEALLOCATE PREPARE s")
+    xa("UPDATE person SET id = 8 WHERE id = 3")  # its row moves to another data source
+    xa("COMMIT")
+    assert town.persons() == {1: "a", 2: "b", 4: "d", 8: "c"}
+    assert town.shards("SELECT name FROM street") == [[("High",)], [("High",)]]
+    assert sum(len(rows) for rows in town.shards("SELECT * FROM note")) == 3
+    assert xa("SELECT id FROM person WHERE age = 7 ORDER BY id") == [(1,), (2,)]
+    assert prepared(town) == []
+
+
+def test_a_deadlock_over_two_servers_is_found(xa: Execute, other: pymysql.cursors.Cursor, town: Town) -> None:
+    xa("BEGIN")
+    xa("UPDATE person SET name = 'mine' WHERE id = 1")  # on the first server
+    other.execute("BEGIN")
+    other.execute("UPDATE person SET name = 'theirs' WHERE id = 2")  # on the second
+    told: list[int] = []
+    first = threading.Thread(target=lambda: _told(told, lambda: other.execute("DELETE FROM person WHERE id = 1")))
+    first.start()
+    _told(told, lambda: xa("DELETE FROM person WHERE id = 2"))
+    first.join(20)
+    assert told == [1213]
+    xa("COMMIT")
+    other.execute("COMMIT")
+    assert town.persons() in ({1: "mine", 3: "c", 4: "d"}, {2: "theirs", 3: "c", 4: "d"})
+    assert prepared(town) == []
+
+
+def test_a_procedure_may_not_run_in_it(town: Town) -> None:
+    server = town.servers[0]
+    server.script(["CREATE PROCEDURE ends() COMMIT"], database="town_empty")
+    try:
+        with closing(town.connect("admin", "empty")) as connection, connection.cursor() as cursor:
+            cursor.execute("SET dbmesh_transaction = 'xa'")
+            cursor.execute("BEGIN")
+            with pytest.raises(pymysql.Error, match="CALL in an XA transaction") as error:
+                cursor.execute("CALL ends()")
+            assert error.value.args[0] == 1235
+            cursor.execute("ROLLBACK")
+            cursor.execute("CALL ends()")
+    finally:
+        server.script(["DROP PROCEDURE ends"], database="town_empty")

@@ -320,3 +320,16 @@ async def test_a_branch_that_its_server_has_rolled_back_is_1213(world: World) ->
         await own.commit()
     assert balances(world) == [BEFORE, BEFORE]
     nothing_is_prepared(world)
+
+
+async def test_tables_of_a_mesh_that_knew_no_xa_are_brought_up_to_date(world: World) -> None:
+    proxy = await world.proxy()
+    mesh = proxy.xa.mesh
+    await proxy.stop()
+    world.everywhere("ALTER TABLE _sagas.branch MODIFY mode ENUM('deferred','eager') NOT NULL")
+    world.script("DROP TABLE _sagas.mesh")
+    again = await world.proxy()
+    assert again.xa.mesh not in ("", mesh)
+    await (await begun(world, again)).commit()
+    assert balances(world) == [AFTER, AFTER]
+    assert world.rows("SELECT mode FROM _sagas.branch", "ds_1") == [("xa",)]
