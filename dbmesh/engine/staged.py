@@ -26,6 +26,7 @@ from dbmesh.rules.generators import ClockBehind
 from dbmesh.transaction.local import LocalTransaction
 
 _READING = WRITING.with_charsets("utf8mb4", "utf8mb4_general_ci", None)
+_CELL = 64  # bytes that a value takes in memory beside its own
 _LONGEST_CLOCK_WAIT = 5.0  # seconds for a key generator whose clock stepped back
 _ONLY_ON_SHARDS = frozenset({1062, 1216, 1217, 1451, 1452, 3819, 4025})  # unique and foreign keys, checks
 _REFERENCED, _UNKNOWN_COLUMN = 1451, 1054
@@ -185,7 +186,7 @@ async def _effects(effect: Effect, scratch: Connection, most: int) -> Effects:
     stream = await scratch.stream(effect.read)
     try:
         while (batch := await stream.next_batch()) is not None:
-            size += sum(map(len, batch))
+            size += sum(map(len, batch)) + len(batch) * len(stream.columns) * _CELL
             if size > most:
                 raise NotSupported(
                     f"it would change more than {most >> 20} MiB of rows at once",

@@ -7,8 +7,9 @@ text is ASCII but for names, and runs in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.key_tokens import key_token
@@ -22,10 +23,13 @@ from dbmesh.rules.model import BroadcastTable, DataNode, KeyValue, ShardedTable,
 from dbmesh.schema import Column, Table
 
 MOST_KEYS = 200  # rows of one UPDATE or DELETE
-MOST_CHARACTERS = 1 << 19  # of one INSERT's rows, unless a single one is longer
+MOST_CASES = 50  # rows of one UPDATE that get values of their own
+_FEW = 4  # rows that share their new values, from which on they are told apart by them
+MOST_CHARACTERS = 1 << 19  # of one statement's values, unless a single row is longer
 TARGET = "dm_target"  # the scratch table that an INSERT fills
 ROW_NUMBER = "dm_row"  # its rows' numbers
 Cells = Sequence[bytes | None]
+T = TypeVar("T")
 
 _COMPARED = frozenset(
     ("tinyint", "smallint", "mediumint", "int", "bigint", "year", "decimal", "float", "double", "bit", "enum", "set",
@@ -142,8 +146,12 @@ class _Changed:
         names = [quoted(column.name) for column in self.written.key]
         if len(names) == 1:
             return f"{names[0]} IN ({', '.join(literal for (literal,) in keys)})"
-        rows = (" AND ".join(f"{n} = {v}" for n, v in zip(names, row, strict=True)) for row in keys)
-        return " OR ".join(f"({row})" for row in rows)
+        return " OR ".join(f"({self.condition(key)})" for key in keys)
+
+    def condition(self, key: tuple[str, ...]) -> str:
+        """That a row has this key."""
+        names = [quoted(column.name) for column in self.written.key]
+        return " AND ".join(f"{name} = {value}" for name, value in zip(names, key, strict=True))
 
     def deletions(self, gone: Sequence[tuple[int, tuple[str, ...]]]) -> list[RouteUnit]:
         """``gone``: data node and key of each row."""
@@ -156,6 +164,10 @@ class _Changed:
                 head = f"DELETE FROM {quoted(at.table)}"
                 units += [_unit("D", at, head, self.where(some), ()) for some in _in_batches(keys)]
         return units
+
+
+def _length(row: tuple[tuple[str, ...], tuple[str, ...]]) -> int:
+    return sum(map(len, row[1]))
 
 
 def _in_batches(keys: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ...]]]:
@@ -254,18 +266,35 @@ class Updated(_Changed):
         return self.written.home(row, node)
 
     def _updates(self, same: dict[tuple[int, tuple[str, ...]], list[tuple[str, ...]]]) -> list[RouteUnit]:
-        wanted = {column.name.lower() for column in self.columns} - self.unique
+        by_node: dict[int, dict[tuple[str, ...], list[tuple[str, ...]]]] = {}
+        for (node, texts), keys in same.items():
+            by_node.setdefault(node, {})[texts] = keys
         units = []
-        for (node, texts), keys in sorted(same.items(), key=lambda item: item[0][0]):
-            given = [
-                (way.column, text) for way, text in zip(self.ways, texts, strict=True) if way.column.lower() in wanted
-            ]
+        for node, groups in sorted(by_node.items()):
             for at in self.written.at(node):
-                listed = ", ".join(f"{quoted(name)} = {text}" for name, text in given)
-                head = f"UPDATE {quoted(at.table)} SET {listed}"
-                names = tuple(name for name, _ in given)
-                units += [_unit("U", at, head, self.where(some), names) for some in _in_batches(keys)]
+                if len(groups) * _FEW <= sum(map(len, groups.values())):
+                    for texts, keys in groups.items():
+                        units += [self._update(at, dict.fromkeys(some, texts)) for some in _in_batches(keys)]
+                else:
+                    rows = [(key, texts) for texts, keys in groups.items() for key in keys]
+                    units += [self._update(at, dict(some)) for some in _batches(rows, _length, MOST_CASES)]
         return units
+
+    def _update(self, at: DataNode, rows: dict[tuple[str, ...], tuple[str, ...]]) -> RouteUnit:
+        """One UPDATE of these rows, by key. A column's values that differ are told apart by the key, too."""
+        wanted = {column.name.lower() for column in self.columns} - self.unique
+        assigned = {}
+        for place, way in enumerate(self.ways):
+            if way.column.lower() in wanted:
+                values = {key: texts[place] for key, texts in rows.items()}
+                one = len(set(values.values())) == 1
+                assigned[way.column] = next(iter(values.values())) if one else self._case(values)
+        listed = ", ".join(f"{quoted(name)} = {text}" for name, text in assigned.items())
+        return _unit("U", at, f"UPDATE {quoted(at.table)} SET {listed}", self.where(list(rows)), tuple(assigned))
+
+    def _case(self, values: dict[tuple[str, ...], str]) -> str:
+        cases = (f"WHEN {self.condition(key)} THEN {value}" for key, value in values.items())
+        return f"CASE {' '.join(cases)} END"
 
 
 @dataclass(slots=True)
@@ -288,7 +317,7 @@ class Insertion:
             for number, at in enumerate(self.written.at(node)):
                 head = f"{verb} INTO {quoted(at.table)} ({', '.join(map(quoted, names))}) VALUES "
                 tail = tails[number if len(self.written.at(node)) > 1 else node] if tails else ""
-                for some in _batches(rows):
+                for some in _batches(rows, _row_length, len(rows)):
                     sql = head + ", ".join(f"({', '.join(row)})" for row in some) + tail
                     write = Write(
                         "I", at.table, quoted(at.table), sql, insert_columns=names, insert_rows=tuple(some),
@@ -298,14 +327,19 @@ class Insertion:
         return units
 
 
-def _batches(rows: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ...]]]:
+def _row_length(row: tuple[str, ...]) -> int:
+    return sum(map(len, row))
+
+
+def _batches(rows: Sequence[T], length: Callable[[T], int], most: int) -> Iterator[Sequence[T]]:
+    """At most so many rows, of `MOST_CHARACTERS` unless a single one is longer."""
     start, size = 0, 0
     for at, row in enumerate(rows):
-        length = sum(map(len, row))
-        if at > start and size + length > MOST_CHARACTERS:
+        more = length(row)
+        if at > start and (size + more > MOST_CHARACTERS or at - start == most):
             yield rows[start:at]
             start, size = at, 0
-        size += length
+        size += more
     yield rows[start:]
 
 

@@ -61,15 +61,21 @@ def test_deleted_rows_are_deleted_by_key_on_their_nodes() -> None:
 
 
 def test_rows_with_the_same_new_values_are_updated_together() -> None:
-    sql = "UPDATE t_order SET note='x', made=made LIMIT 3"
+    rows: Rows = [[b"0", b"0", str(key).encode(), b"x", None] for key in range(11, 16)]
+    assert texts(done("UPDATE t_order SET note='x', made=made LIMIT 5", rows)) == [
+        "ds_0: UPDATE `t_order_0` SET `note` = x'78', `made` = NULL WHERE `order_id` IN (11, 12, 13, 14, 15)"
+    ]
+
+
+def test_rows_with_values_of_their_own_are_told_apart_by_their_keys() -> None:
     rows: Rows = [
-        [b"0", b"0", b"11", b"x", None], [b"1", b"0", b"12", b"x", None], [b"0", b"0", b"13", b"x", None],
-        [b"0", b"0", b"14", b"x", b"2026-01-01 00:00:00"],
+        [b"0", b"0", b"11", b"x", None], [b"0", b"0", b"12", b"x", b"2026-01-01 00:00:00"],
+        [b"1", b"0", b"13", b"y", None],
     ]  # fmt: skip
-    assert texts(done(sql, rows)) == [
-        "ds_0: UPDATE `t_order_0` SET `note` = x'78', `made` = NULL WHERE `order_id` IN (11, 13)",
-        "ds_0: UPDATE `t_order_0` SET `note` = x'78', `made` = '2026-01-01 00:00:00' WHERE `order_id` IN (14)",
-        "ds_0: UPDATE `t_order_1` SET `note` = x'78', `made` = NULL WHERE `order_id` IN (12)",
+    assert texts(done("UPDATE t_order SET note='x', made=made LIMIT 3", rows)) == [
+        "ds_0: UPDATE `t_order_0` SET `note` = x'78', `made` = CASE WHEN `order_id` = 11 THEN NULL"
+        " WHEN `order_id` = 12 THEN '2026-01-01 00:00:00' END WHERE `order_id` IN (11, 12)",
+        "ds_0: UPDATE `t_order_1` SET `note` = x'79', `made` = NULL WHERE `order_id` IN (13)",
     ]
 
 
