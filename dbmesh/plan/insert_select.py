@@ -8,7 +8,7 @@ from typing import cast
 
 from sqlglot import exp
 
-from dbmesh.errors import NotSupported
+from dbmesh.errors import BackendError, NotSupported
 from dbmesh.plan.insert_text import InsertText, given_columns
 from dbmesh.plan.mistakes import check_text
 from dbmesh.plan.model import Bound, Call, Plan, RouteKind, RouteUnit, Scope, TableName, Write
@@ -109,6 +109,8 @@ async def plan_insert_select(
     if system_tables(blocks):
         raise NotSupported("INSERT … SELECT from the servers' own tables")
     sources = await resolve(blocks, scope)
+    if insert.rows and any(source.rule is rule for source in sources):
+        await _check_own_subquery(insert, rule, scope)
     written = Target(_reference(insert, len(sources), database), database, rule, keys)
     query = route_template(blocks, sources)
     route, refusal = query, None
@@ -140,6 +142,12 @@ async def plan_insert_select(
         plan.unstaged = why
     await check_text(route, plan.template, insert.text, literal_spans(insert.text), scope)
     return plan
+
+
+async def _check_own_subquery(insert: InsertText, rule: TableRule, scope: Scope) -> None:
+    """MySQL has no VALUES with a subquery over the written table; MariaDB reads it first."""
+    if await scope.catalog.is_mysql(rule.nodes[0].data_source):
+        raise BackendError(1093, "HY000", f"You can't specify target table '{insert.table}' for update in FROM clause")
 
 
 def _gives_ids(insert: InsertText, table: Table | None) -> bool:

@@ -87,7 +87,8 @@ async def plan_staged_insert(
     columns = given_columns(insert, table) or ()
     _check_columns(table, columns)
     numbers = _numbers(rule, table)
-    _check_tail(insert, table, [tables[r.index] for r in blocks.references if blocks.blocks[r.block].parent is None])
+    await _check_ambiguous(insert, rule, table, blocks, tables, scope)
+    _check_tail(insert, table)
     gathered = Federated(
         classify(insert.text), federating(database),
         tuple(scratch_of(blocks, target, tables, SHARED) for target in route.targets),
@@ -159,11 +160,19 @@ def _tail(insert: InsertText, database: LogicalDatabase) -> Template:
     return splice(insert.text, literal_spans(insert.text), edits, start, end)
 
 
-def _check_tail(insert: InsertText, table: Table, sources: Sequence[Table]) -> None:
-    """What ON DUPLICATE KEY UPDATE names must be there on the data node, and mean the same in any time zone."""
+async def _check_ambiguous(
+    insert: InsertText, rule: TableRule, table: Table, blocks: Blocks, tables: Mapping[int, Table], scope: Scope
+) -> None:
+    """Raise 1052 as a server does where a name in ON DUPLICATE KEY UPDATE may be the SELECT's, too."""
+    sources = [tables[r.index] for r in blocks.references if blocks.blocks[r.block].parent is None]
     for token in _unqualified(insert):
         if table.column(token.name) is not None and any(source.column(token.name) is not None for source in sources):
-            raise BackendError(1052, "23000", f"Column '{token.name}' in UPDATE is ambiguous")
+            clause = "field list" if await scope.catalog.is_mysql(rule.nodes[0].data_source) else "UPDATE"
+            raise BackendError(1052, "23000", f"Column '{token.name}' in {clause} is ambiguous")
+
+
+def _check_tail(insert: InsertText, table: Table) -> None:
+    """What ON DUPLICATE KEY UPDATE names must be there on the data node, and mean the same in any time zone."""
     zoned = any(column.type == "timestamp" for column in table.columns)
     for assignment in insert.on_duplicate:
         column = table.column(assignment.column)
