@@ -17,6 +17,7 @@ from dbmesh.route.conditions import AllOf, KeyOneOf
 from dbmesh.route.placement import Place, RouteKind, place, place_anywhere
 from dbmesh.route.router import RouteTemplate
 from dbmesh.rules.model import ShardedTable
+from dbmesh.sql.constants import Value
 
 
 class Several(Protocol):
@@ -126,6 +127,6 @@ def _shortcut(route: RouteTemplate, single: Template) -> Shortcut | None:
     value = condition.values[0]
     texts = [(node.data_source, single.format_for([node.table])) for node in table.nodes]
     complete = tuple((data_source, text) for data_source, text in texts if text is not None)
-    if value.literal is None or len(complete) < len(texts):
+    if not isinstance(value, Value) or value.literal is None or len(complete) < len(texts):
         return None
     return Shortcut(table, condition.column, value.literal, value.negative, complete)

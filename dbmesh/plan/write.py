@@ -30,9 +30,9 @@ from dbmesh.route.placement import everywhere
 from dbmesh.route.router import RouteTemplate, Target, route_template
 from dbmesh.rules.model import BroadcastTable, ShardedTable
 from dbmesh.sql.blocks import Blocks, Place, find_blocks
+from dbmesh.sql.constants import Value
 from dbmesh.sql.fingerprint import literal_spans
 from dbmesh.sql.layout import Span
-from dbmesh.sql.predicate import Value
 from dbmesh.sql.statement import Unparsed, parse
 from dbmesh.sql.tokens import Token
 

@@ -19,7 +19,7 @@ from dbmesh.route.router import RouteTemplate, Target
 from dbmesh.rules.keys import Equal, KeyValue
 from dbmesh.rules.model import DataNode, ShardedTable
 from dbmesh.schema import Column
-from dbmesh.sql.predicate import Value
+from dbmesh.sql.constants import Value
 
 
 class Move(NamedTuple):

@@ -13,7 +13,8 @@ from dbmesh.route.keys import NOTHING, UNKNOWN, Verdict, key_bound, key_value
 from dbmesh.rules.keys import Between, Equal, KeyCondition, KeyValue
 from dbmesh.rules.model import ShardedTable
 from dbmesh.schema import Column
-from dbmesh.sql.predicate import Order, Value
+from dbmesh.sql.constants import Constant, Value
+from dbmesh.sql.predicate import Order
 
 _MOST_COMBINATIONS = 16
 
@@ -24,18 +25,19 @@ class KeyOneOf:
 
     key: str
     column: Column | None
-    values: tuple[Value, ...]
+    values: tuple[Constant, ...]
     null_safe: bool = False
 
     def bind(self, literals: Sequence[str]) -> KeyCondition | None:
         """None: no condition after all."""
         found: list[KeyValue] = []
         for value in self.values:
-            if value.word == "NULL":
+            if isinstance(value, Value) and value.word == "NULL":
                 if self.null_safe:
                     found.append(None)
                 continue
-            said = key_value(value.token(literals), value.negative, self.column)
+            token, negative = value.spelled(literals)
+            said = UNKNOWN if _other_type(value, self.column) else key_value(token, negative, self.column)
             if said is UNKNOWN:
                 return None
             if not isinstance(said, Verdict):
@@ -50,11 +52,13 @@ class KeyOrdered:
     key: str
     column: Column | None
     operator: Order
-    value: Value
+    value: Constant
 
     def bind(self, literals: Sequence[str]) -> KeyCondition | None:
         high = self.operator[0] == "<"
-        bound = key_bound(self.value.token(literals), self.value.negative, self.column, high=high)
+        if _other_type(self.value, self.column):
+            return None
+        bound = key_bound(*self.value.spelled(literals), self.column, high=high)
         if bound is UNKNOWN or bound is None:
             return None
         if bound is NOTHING:
@@ -62,6 +66,11 @@ class KeyOrdered:
         assert not isinstance(bound, Verdict)
         inclusive = self.operator.endswith("=")
         return Between(high=bound, high_inclusive=inclusive) if high else Between(low=bound, low_inclusive=inclusive)
+
+
+def _other_type(value: Constant, column: Column | None) -> bool:
+    """A date that is compared with something else becomes something else."""
+    return value.dated and (column is None or column.type not in ("date", "datetime"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dbmesh.route.keys import UNKNOWN, Verdict, key_value
 from dbmesh.rules.keys import Equal
 from dbmesh.rules.model import ShardedTable
 from dbmesh.schema import Column
+from dbmesh.sql.constants import Constant, Value
 from dbmesh.sql.predicate import Every, OneOf, Predicate, Some
 
 Kept = Mapping[int, Sequence[int]]  # number of the list → the literals of it that a data node is asked for
@@ -33,11 +34,15 @@ def long_lists(predicate: Predicate) -> Iterator[OneOf]:
     """The lists of several plain literals that a condition is made of by AND and OR."""
     match predicate:
         case OneOf(_, values, null_safe):
-            if not null_safe and len(values) > 1 and all(v.literal is not None and not v.negative for v in values):
+            if not null_safe and len(values) > 1 and all(map(_is_plain, values)):
                 yield predicate
         case Every(parts) | Some(parts):
             for part in parts:
                 yield from long_lists(part)
+
+
+def _is_plain(value: Constant) -> bool:
+    return isinstance(value, Value) and value.literal is not None and not value.negative
 
 
 def values_at(number: int, found: KeyList, rule: ShardedTable, literals: Sequence[str], node: int) -> Kept:

@@ -33,6 +33,7 @@ from dbmesh.route.lists import Kept, KeyList, long_lists, values_at
 from dbmesh.rules.model import LogicalDatabase, ShardedTable, TableRule
 from dbmesh.schema import Column
 from dbmesh.sql.blocks import Block, Blocks, JoinCondition, Place, TableReference
+from dbmesh.sql.constants import Value
 from dbmesh.sql.predicate import Every, OneOf, Ordered, Predicate, SameValue, Some
 
 Columns = Mapping[str, Column | None]
@@ -159,7 +160,9 @@ class _Router:
                 for said in long_lists(predicate):
                     owner, key = self._owner(block, said.column), said.column.name.lower()
                     if owner is not None and key in self.keys.get(owner, ()):
-                        literals = tuple(value.literal for value in said.values if value.literal is not None)
+                        literals = tuple(
+                            v.literal for v in said.values if isinstance(v, Value) and v.literal is not None
+                        )
                         yield KeyList(owner, key, self.targets[owner].columns[key], literals)
 
     def _join(self, block: Block, join: JoinCondition, own: set[int], kept: set[int]) -> None:

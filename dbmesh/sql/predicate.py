@@ -5,13 +5,15 @@ The tree only ever says less than the SQL: whatever rows satisfy the SQL satisfy
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from sqlglot import exp
 
-from dbmesh.sql.statement import Statement
+from dbmesh.sql.constants import UNITS, Computed, Constant, Value
+from dbmesh.sql.statement import Statement, span_of
 
 
 class ColumnName(NamedTuple):
@@ -19,17 +21,6 @@ class ColumnName(NamedTuple):
 
     table: str
     name: str
-
-
-class Value(NamedTuple):
-    """A constant: the ``literal``-th literal with its sign; ``literal`` None: ``word``, NULL, TRUE or FALSE."""
-
-    literal: int | None
-    negative: bool = False
-    word: str = ""
-
-    def token(self, literals: Sequence[str]) -> str:
-        return self.word if self.literal is None else literals[self.literal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +36,7 @@ class OneOf:
     """``column`` = one of ``values``. ``null_safe``: NULL among them is IS NULL, otherwise it matches nothing."""
 
     column: ColumnName
-    values: tuple[Value, ...]
+    values: tuple[Constant, ...]
     null_safe: bool = False
 
 
@@ -58,7 +49,7 @@ class Ordered:
 
     column: ColumnName
     operator: Order
-    value: Value
+    value: Constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +169,63 @@ class _Reader:
         straight = self._ordered(node.this, operator, node.expression)
         return straight if straight is not ANYTHING else self._ordered(node.expression, _MIRRORED[operator], node.this)
 
-    def value(self, node: exp.Expr) -> Value | None:
+    def value(self, node: exp.Expr) -> Constant | None:
         """The constant that ``node`` is, None when it is none that can be known beforehand."""
-        negative = False
         node = node.unnest()
-        if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal) and not node.this.is_string:
-            negative, node = True, node.this
+        if isinstance(node, exp.Neg):
+            return self._negative(node.this.unnest())
         if isinstance(node, exp.Literal | exp.HexString | exp.BitString | exp.National):
             literal = self.statement.literal_of(node)
-            return None if literal is None else Value(literal, negative)
+            return None if literal is None else Value(literal)
         if isinstance(node, exp.Null):
             return Value(None, word="NULL")
         if isinstance(node, exp.Boolean):
             return Value(None, word="TRUE" if node.this else "FALSE")
+        if isinstance(node, exp.Cast):
+            return self._cast(node)
+        if isinstance(node, exp.Add | exp.Sub) and isinstance(node.expression, exp.Interval):
+            return self._shift(node)
+        if type(node) in _ARITHMETIC:
+            parts = self.value(node.this), self.value(node.expression)
+            return Computed(_ARITHMETIC[type(node)], (parts[0], parts[1])) if parts[0] and parts[1] else None
         return None
+
+    def _negative(self, inner: exp.Expr) -> Constant | None:
+        value = self.value(inner)
+        if isinstance(value, Value) and isinstance(inner, exp.Literal) and not inner.is_string:
+            return value._replace(negative=True)
+        known = isinstance(value, Computed) or (isinstance(value, Value) and value.negative)
+        return Computed("negative", (value,)) if value is not None and known else None
+
+    def _cast(self, node: exp.Cast) -> Constant | None:
+        """CAST and CONVERT of literals, ``DATE '…'``."""
+        value = self.value(node.this)
+        if value is None or set(node.args) - {"this", "to", "_type"} - {name for name, v in node.args.items() if not v}:
+            return None
+        if node.to.this is exp.DType.DATE and not node.to.expressions:
+            return Computed("date", (value,))
+        if node.to.this is exp.DType.TIMESTAMPTZ and isinstance(value, Value) and not node.to.expressions:
+            return Computed("moment", (value,))
+        return Computed("integer", (value,)) if node.to.this is exp.DType.BIGINT else None
+
+    def _shift(self, node: exp.Expr) -> Constant | None:
+        """``'2021-01-01' + INTERVAL 1 YEAR``: the parser keeps no place of the 1, which is the next literal."""
+        day, unit = self.value(node.this), str(node.expression.args.get("unit") or "").upper()
+        base = next(iter(node.this.find_all(exp.Literal)), None)
+        at = None if base is None else self.statement.literal_of(base)
+        place = None if base is None else span_of(base)
+        if day is None or at is None or place is None or unit not in UNITS or at + 1 >= len(self.statement.literals):
+            return None
+        start, end = self.statement.literals[at + 1]
+        if not _INTERVAL.fullmatch(self.statement.text[place[1] : start]):
+            return None
+        if not self.statement.text[end:].lstrip().upper().startswith(unit):
+            return None
+        return Computed("shift", (day, Value(at + 1, isinstance(node, exp.Sub))), unit)
+
+
+_ARITHMETIC: dict[type[exp.Expr], Literal["+", "-", "*"]] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
+_INTERVAL = re.compile(r"[\s)]*[+-]\s*INTERVAL\s*", re.IGNORECASE)
 
 
 def _alike(items: Sequence[exp.Expr]) -> bool:

@@ -47,6 +47,7 @@ TABLES = {
     ),
     "customer": (Column("email", "varchar", length=60, **GENERAL_CI), Column("name", "varchar", length=40, **BINARY)),
     "reading": (Column("n", "int"), Column("value", "double")),
+    "visit": (Column("day", "date", nullable=False), Column("who", "int")),
     "guarded": (Column("user_id", "bigint", nullable=False), Column("value", "int")),
     "pair": (Column("a", "int", nullable=False), Column("b", "int", nullable=False), Column("c", "int")),
     "region": (Column("id", "int", nullable=False), Column("name", "varchar", length=20, **BINARY)),

@@ -20,8 +20,9 @@ def said(condition: str) -> object:
     "condition",
     [
         "NOT k=5", "k<>5", "k IS NOT NULL", "k IN (SELECT 1)", "k NOT IN (1)", "k='a' 'b'", "k=_utf8'x'", "k=5 IN (1)",
-        "k=5 IS TRUE", "k=-'5'", "k=5 COLLATE utf8_bin", "k=5=1", "BINARY k=5", "k=- -5", "k IN (1) = 0",
-        "k=ANY (SELECT 1)", "k LIKE 'a'", "k=5 DIV 2", "k=5 | 2", "k=DATE'2020-01-01'", "k=5 OR x", "k=5 XOR x=1",
+        "k=5 IS TRUE", "k=-'5'", "k=5 COLLATE utf8_bin", "k=5=1", "BINARY k=5", "k=-'5' + 1", "k IN (1) = 0",
+        "k=ANY (SELECT 1)", "k LIKE 'a'", "k=5 DIV 2", "k=5 | 2", "k=TIME'10:00:00'", "k=DATE(x)", "k=5 % 2",
+        "k=5 OR x", "k=5 XOR x=1",
         "k=5 || x=1", "k=5 AND !x", "k IN (1, 'a')",
         "k BETWEEN 1 AND 'a'", "k BETWEEN 1 AND x", "k BETWEEN x AND 1", "k=@x", "k=?", "k=.5",
         "CASE WHEN k=5 THEN 1 END", "k NOT BETWEEN 1 AND 2", "IF(k=5, 1, 0)", "k=NOW()",
