@@ -1,7 +1,7 @@
 # Everything runs in .venv, which each target makes first where it is missing. Only Python >= 3.11 and make are needed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv fmt lint types arch unit check test test-differential test-tpch test-oracle test-chaos test-drivers test-mysql demo bench clean
+.PHONY: help venv compiled fmt lint types arch unit check test test-differential test-tpch test-oracle test-chaos test-drivers test-mysql test-compiled demo bench bench-full clean
 
 # The same answers whatever the machine's locale is.
 export PYTHONUTF8 := 1
@@ -67,6 +67,17 @@ test-chaos: $(STAMP) ## transactions in each mode while meshes, servers and pack
 test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
 	@DBMESH_SERVER=mysql $(BIN)/python -m pytest $(SERVER_TESTS)
 
+# A copy of the tree, so that no compiled module can outlive its source here. Needs a C compiler.
+COMPILED := build/compiled
+compiled: $(STAMP) ## the compiled build (mypyc), in build/compiled; needs a C compiler
+	rm -rf $(COMPILED)
+	DBMESH_COMPILE=1 $(BIN)/python -m pip install --quiet --no-deps --target $(COMPILED) .
+	cp -r $(filter-out build dbmesh dist %.egg-info,$(wildcard * .ci .dockerignore .gitignore)) $(COMPILED)
+	cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED) $(CURDIR)/$(BIN)/python -m dbmesh --version
+
+test-compiled: compiled ## the whole suite once more, on the compiled build
+	@cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED) $(CURDIR)/$(BIN)/python -m pytest
+
 demo: $(STAMP) ## an online shop on real sharded servers, shown and verified step by step
 	@$(BIN)/python -m dbmesh demo
 
@@ -75,6 +86,9 @@ fuzz: $(STAMP) ## hostile bytes for MINUTES=10, to the code that reads them and 
 
 bench: $(STAMP) ## CPU per query next to HAProxy's, in one run
 	@$(BIN)/python -m benchmarks
+
+bench-full: $(STAMP) ## all that is measured, at 8 and 32 clients, in about half an hour
+	@$(BIN)/python -m benchmarks full
 
 clean: ## remove what make made here
 	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

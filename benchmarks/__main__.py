@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shutil
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import idle as idle_clients
+from benchmarks import scan as large_results
+from benchmarks import start_up as start
+from benchmarks import sysbench
 from benchmarks.point_select import HAPROXIES, MESH, PREPARED, Comparison, compare
 from benchmarks.scatter import ROWS, SQL, measure
 from benchmarks.transactions import WAYS
 from benchmarks.transactions import Sample as TransactionSample
 from benchmarks.transactions import measure as measure_transactions
+from dbmesh import __version__, build
 from dbmesh.sandbox.apt import InstallError
 from dbmesh.sandbox.install import ensure_packages
 
@@ -28,32 +35,102 @@ PROGRAMS = {"sysbench": "sysbench", "haproxy": "haproxy"}
 @click.group(invoke_without_command=True)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measure the mesh on real servers; without a command: everything, in some nine minutes."""
+    """Measure the mesh on real servers; without a command: the quick ones, in some ten minutes."""
     if context.invoked_subcommand is None:
         context.invoke(point_select)
+        context.invoke(scan)
         context.invoke(scatter)
         context.invoke(transactions)
 
 
+def _of_turns(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of whatever is measured turn by turn."""
+    for option in (
+        click.option("--threads", default=8, show_default=True, help="Clients at the same time."),
+        click.option("--rounds", default=5, show_default=True, help="Turns of each proxy, alternating."),
+        click.option("--seconds", default=5, show_default=True, help="Length of one turn."),
+        click.option("--json", "as_json", is_flag=True, help="Print the samples instead of a table."),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
-@click.option("--threads", default=8, show_default=True, help="Clients at the same time.")
-@click.option("--rounds", default=5, show_default=True, help="Turns of each proxy, alternating.")
-@click.option("--seconds", default=5, show_default=True, help="Length of one turn.")
-@click.option("--json", "as_json", is_flag=True, help="Print the samples instead of a table.")
+@_of_turns
 def point_select(threads: int, rounds: int, seconds: int, as_json: bool) -> None:
     """CPU of the mesh per query next to HAProxy's in TCP mode: sysbench oltp_point_select, as text and prepared."""
+    _compare(sysbench.POINT_SELECT, threads, rounds, seconds, as_json)
+
+
+@main.command()
+@click.argument("test", type=click.Choice(sysbench.TESTS))
+@_of_turns
+def oltp(test: str, threads: int, rounds: int, seconds: int, as_json: bool) -> None:
+    """The same for another of sysbench's tests. Its keys are of all shards, and so are its transactions."""
+    _compare(test, threads, rounds, seconds, as_json)
+
+
+def _compare(test: str, threads: int, rounds: int, seconds: int, as_json: bool) -> None:
     console = Console(stderr=as_json)
     try:
         _ensure_programs()
     except InstallError as error:
         raise click.ClickException(str(error)) from error
-    console.print(f"sysbench oltp_point_select, {threads} clients, {rounds} rounds of {seconds} s for each proxy")
+    console.print(f"sysbench {test}, {threads} clients, {rounds} rounds of {seconds} s for each proxy")
+    console.print(_machine())
     comparisons = []
-    for comparison in compare(threads, rounds, seconds):
+    for comparison in compare(threads, rounds, seconds, test):
         console.print(_table(comparison))
         comparisons.append(comparison)
     if as_json:
         click.echo(json.dumps([asdict(each) for each in comparisons], indent=2))
+
+
+def _machine() -> str:
+    """What the figures depend on beside the code."""
+    load = os.getloadavg()[0]
+    return (
+        f"DBMesh {__version__} ({build()}), Python {platform.python_version()}, {os.cpu_count()} CPUs, "
+        f"load {load:.1f} before the start"
+    )
+
+
+@main.command()
+@click.option("--clients", default=10_000, show_default=True, help="Connected at the same time.")
+def idle(clients: int) -> None:
+    """Memory of the mesh per client that is only connected."""
+    taken = idle_clients.measure(clients)
+    click.echo(f"{taken.clients:,} idle clients: {taken.each / 1024:.1f} KiB each, {taken.after / MIB:.0f} MiB in all")
+
+
+@main.command()
+@click.option("--tables", default=20_000, show_default=True, help="Named in the rules, one by one.")
+def start_up(tables: int) -> None:
+    """Seconds from the start of the process to its first answer."""
+    click.echo(f"{tables:,} tables: {start.measure(tables):.1f} s to the first answer")
+
+
+@main.command()
+@click.option("--rounds", default=5, show_default=True, help="Turns of each proxy, alternating.")
+def scan(rounds: int) -> None:
+    """A million rows from one server through the mesh and through HAProxy: MB/s and CPU per MB."""
+    _ensure_programs()
+    click.echo(_machine())
+    for name, passes in large_results.compare(rounds).items():
+        rate = statistics.median(each.rate for each in passes)
+        cpu = statistics.median(each.cpu / each.size * 1e9 for each in passes)
+        click.echo(f"{name}: {rate:.0f} MB/s, {cpu:.2f} ms CPU per MB")
+
+
+@main.command()
+@click.pass_context
+def full(context: click.Context) -> None:
+    """Everything."""
+    for threads in (8, 32):
+        for test in sysbench.TESTS:
+            context.invoke(oltp, test=test, threads=threads)
+    for command in (scan, scatter, transactions, idle, start_up):
+        context.invoke(command)
 
 
 @main.command()

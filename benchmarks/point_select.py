@@ -6,9 +6,10 @@ so that both proxies have the same server behind them and share the machine with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from benchmarks import shards, sysbench
 from benchmarks.cpu import cpu_seconds
@@ -18,7 +19,6 @@ from benchmarks.sysbench import Endpoint
 from dbmesh.sandbox import Mesh, Sandbox, Server
 
 TABLE, KEY, PLAIN = "sbtest1", "id", "plain"
-WARM_UP_SECONDS = 2
 MESH = "mesh"
 PREPARED = "mesh, prepared statements"
 # The mesh has one worker, thus HAProxy with one thread is its like; out of the box HAProxy takes one per core.
@@ -55,7 +55,7 @@ class Comparison:
         return [ours.cpu / theirs.cpu for ours, theirs in zip(self.samples[one], self.samples[other], strict=True)]
 
 
-def compare(threads: int, rounds: int, seconds: int) -> Iterator[Comparison]:
+def compare(threads: int, rounds: int, seconds: int, test: str = sysbench.POINT_SELECT) -> Iterator[Comparison]:
     """Measure with TCP on both sides of the proxies, then with Unix sockets on both sides."""
     transports: tuple[Transport, ...] = ("tcp", "unix")
     with Sandbox() as sandbox:
@@ -68,23 +68,23 @@ def compare(threads: int, rounds: int, seconds: int) -> Iterator[Comparison]:
                 proxies.append(replace(proxies[0], name=PREPARED, prepared=True))
                 for name, nbthread in HAPROXIES.items():
                     proxies.append(stack.enter_context(_haproxy(sandbox, server, transport, name, nbthread)))
-                yield Comparison(transport, _turns(proxies, threads, rounds, seconds))
+                yield Comparison(transport, _turns(proxies, partial(_sample, test, threads, seconds), rounds))
 
 
-def _turns(proxies: Sequence[Proxy], threads: int, rounds: int, seconds: int) -> dict[str, list[Sample]]:
+def _turns(proxies: Sequence[Proxy], sample: Callable[[Proxy], Sample], rounds: int) -> dict[str, list[Sample]]:
     """One turn each per round; the order turns round, so that a drift of the machine hits all alike."""
     samples: dict[str, list[Sample]] = {proxy.name: [] for proxy in proxies}
     for proxy in proxies:
-        sysbench.run(proxy.endpoint, threads, WARM_UP_SECONDS, proxy.prepared)
+        sample(proxy)  # warms caches; not counted
     for turn in range(rounds):
         for proxy in proxies if turn % 2 == 0 else reversed(proxies):
-            samples[proxy.name].append(_sample(proxy, threads, seconds))
+            samples[proxy.name].append(sample(proxy))
     return samples
 
 
-def _sample(proxy: Proxy, threads: int, seconds: int) -> Sample:
+def _sample(test: str, threads: int, seconds: int, proxy: Proxy) -> Sample:
     before = cpu_seconds(proxy.pid)
-    load = sysbench.run(proxy.endpoint, threads, seconds, proxy.prepared)
+    load = sysbench.run(proxy.endpoint, threads, seconds, proxy.prepared, test)
     spent = cpu_seconds(proxy.pid) - before
     return Sample(spent / load.queries * 1e6, load.rate)
 

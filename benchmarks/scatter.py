@@ -45,12 +45,12 @@ def fill(server: Server, rows: int = ROWS) -> None:
                 f"CREATE TABLE {TABLE} (id BIGINT PRIMARY KEY, name VARCHAR(40) NOT NULL, filler CHAR(20) NOT NULL)",
                 f"INSERT INTO {TABLE} SELECT seq * {shards.SHARDS} + {shard},"
                 f" CONCAT('name-', LPAD(seq * 7919 % {per_shard // 10}, 8, '0')), REPEAT('x', 20)"
-                f" FROM {_numbers(per_shard)}",
+                f" FROM {numbers(per_shard)}",
             ]
         )
 
 
-def _numbers(below: int) -> str:
+def numbers(below: int) -> str:
     """A derived table ``seq`` of the numbers from 0, as MySQL has no table for it."""
     digit = "(SELECT 0 AS d" + "".join(f" UNION ALL SELECT {n}" for n in range(1, 10)) + ")"
     places = range(len(str(below - 1)))

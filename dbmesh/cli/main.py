@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbmesh import __version__
+from dbmesh import __version__, build
 from dbmesh.cli.check import check
 from dbmesh.cli.ddl import ddl
 from dbmesh.cli.demo import demo
@@ -14,7 +14,7 @@ from dbmesh.cli.tx import tx
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="dbmesh")
+@click.version_option(f"{__version__} ({build()})", prog_name="dbmesh")
 def main() -> None:
     """One MySQL endpoint over many MySQL and MariaDB servers."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from dbmesh import __version__, build
 from dbmesh.cli.options import load_or_exit, rules_option
 from dbmesh.errors import MeshError
 from dbmesh.frontend.colleagues import open_sockets
@@ -154,7 +155,7 @@ async def _serve(house: House, worker: int, parent: int | None) -> int:
         await mesh.colleagues.join(worker, house.between)
     for listener, sock in zip(rules.listeners, house.sockets, strict=True):
         await frontend.serve(sock, listener.tls)
-    _log.info("serving %s", ", ".join(sorted(rules.databases)))
+    _log.info("DBMesh %s (%s) serves %s", __version__, build(), ", ".join(sorted(rules.databases)))
     await stopping.wait()
     _log.info("draining: no new clients, %d here", len(frontend.connections))
     await frontend.stop_listening()

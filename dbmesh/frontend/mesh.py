@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from dbmesh import __version__
+from dbmesh import __version__, build
 from dbmesh.backend.connection import Connection
 from dbmesh.backend.flavours import mixture
 from dbmesh.backend.pool import Capabilities
@@ -300,7 +300,7 @@ class Mesh:
         uptime = max(1, int(time.time() - self.started))
         return (
             f"Uptime: {uptime}  Threads: {len(self.sessions)}  Questions: {self.queries}  Slow queries: 0  Opens: 0  "
-            f"Open tables: 0  Queries per second avg: {self.queries / uptime:.3f}  DBMesh: {__version__}"
+            f"Open tables: 0  Queries per second avg: {self.queries / uptime:.3f}  DBMesh: {__version__} ({build()})"
         )
 
 

@@ -46,30 +46,30 @@ def test_other_pinned_literals_need_another_plan() -> None:
 def test_the_least_recently_used_go_first() -> None:
     cache = PlanCache(4)
     for number in range(50):
-        cache.put(None, fingerprint(f"SELECT a{number}"), plan(str(number)))
-        assert cache.get(None, fingerprint("SELECT a0")) is not None
+        cache.put("", fingerprint(f"SELECT a{number}"), plan(str(number)))
+        assert cache.get("", fingerprint("SELECT a0")) is not None
     assert len(cache) <= 4
-    assert cache.get(None, fingerprint("SELECT a10")) is None
+    assert cache.get("", fingerprint("SELECT a10")) is None
 
 
 def test_variants_of_one_shape_are_bounded() -> None:
     cache = PlanCache()
     for number in range(500):
-        cache.put(None, fingerprint(f"SELECT {number}"), plan(str(number), 0))
-    assert cache.get(None, fingerprint("SELECT 0")) is None
-    assert cache.get(None, fingerprint("SELECT 499")) is not None
+        cache.put("", fingerprint(f"SELECT {number}"), plan(str(number), 0))
+    assert cache.get("", fingerprint("SELECT 0")) is None
+    assert cache.get("", fingerprint("SELECT 499")) is not None
 
 
 def test_what_could_not_be_read_is_not_kept() -> None:
     cache = PlanCache()
     unread = UnreadPlan(kind=StatementKind.UNKNOWN, judge=NotSupported("x"))
-    cache.put(None, fingerprint("FOO 1"), unread)
-    assert cache.get(None, fingerprint("FOO 1")) is None
+    cache.put("", fingerprint("FOO 1"), unread)
+    assert cache.get("", fingerprint("FOO 1")) is None
 
 
 def test_clearing_forgets_everything() -> None:
     cache = PlanCache()
-    cache.put(None, fingerprint("SELECT 1"), plan("a"))
+    cache.put("", fingerprint("SELECT 1"), plan("a"))
     cache.clear()
     assert len(cache) == 0
 
