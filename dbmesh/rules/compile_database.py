@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dbmesh.rules import document
 from dbmesh.rules.algorithms import ListOfValues
-from dbmesh.rules.compile_table import compile_table
+from dbmesh.rules.compile_table import compile_table, deltas
 from dbmesh.rules.inline import Inline
 from dbmesh.rules.mistakes import Path, Source
 from dbmesh.rules.model import (
@@ -37,10 +37,12 @@ def compile_database(source: Source, file: document.DatabaseFile, pools: PoolRul
             tables[name] = table
     for name, broadcast in file.broadcast_tables.items():
         nodes = tuple(DataNode(data_source, name) for data_source in data_sources)
-        tables[name] = BroadcastTable(name, nodes, broadcast is not None and broadcast.base)
+        copied = broadcast or document.BroadcastPart.model_validate({})
+        tables[name] = BroadcastTable(name, nodes, copied.base, deltas(source, ("broadcast_tables", name), copied))
     for name, single in file.single_tables.items():
         _check_data_source(source, ("single_tables", name, "data_source"), single.data_source)
-        tables[name] = SingleTable(name, DataNode(single.data_source, single.table or name), single.base)
+        node = DataNode(single.data_source, single.table or name)
+        tables[name] = SingleTable(name, node, single.base, deltas(source, ("single_tables", name), single))
     if file.default_data_source is not None:
         _check_data_source(source, ("default_data_source",), file.default_data_source)
     _check_names(source)

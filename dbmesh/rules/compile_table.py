@@ -26,12 +26,22 @@ def compile_table(source: Source, name: str, part: document.TablePart) -> Sharde
         return None
     guarded = part.scatter == "refuse"
     columns, types = sharding.columns, sharding.key_types
-    table = ShardedTable(name, nodes, sharding, columns, types, base=part.base, refuses_scatter=guarded)
+    merged = deltas(source, path, part)
+    table = ShardedTable(name, nodes, sharding, columns, types, base=part.base, refuses_scatter=guarded, deltas=merged)
     if part.key_generator is None:
         return table
     _check_generator(source, path, part.key_generator, table)
     generator = KeyGenerator(part.key_generator.column.lower(), part.key_generator.type, len(nodes))
     return replace(table, generator=generator)
+
+
+def deltas(
+    source: Source, path: Path, part: document.TablePart | document.BroadcastPart | document.SinglePart
+) -> frozenset[str]:
+    """The columns, in lower case, whose changes are undone by their difference."""
+    if part.merge and not part.base:
+        source.mistake((*path, "merge"), "is about BASE transactions: the table needs base: true")
+    return frozenset(name.lower() for name in part.merge)
 
 
 def _nodes(source: Source, path: Path, part: document.TablePart) -> tuple[DataNode, ...] | None:

@@ -89,7 +89,8 @@ def table_line(table: TableRule) -> str:
         line = f"broadcast to {nodes_line(table.nodes)}"
     else:
         line = f"sharded over {nodes_line(table.nodes)}, {table.sharding.describe()}{_generator(table.generator)}"
-    return line + (", base" if table.base else "")
+    merged = f", delta: {', '.join(sorted(table.deltas))}" if table.deltas else ""
+    return line + (", base" if table.base else "") + merged
 
 
 def _generator(generator: KeyGenerator | None) -> str:

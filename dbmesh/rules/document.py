@@ -173,6 +173,10 @@ class KeyGeneratorPart(Part):
     type: Literal["snowflake", "uuid", "auto_increment"]
 
 
+Merges = dict[str, Literal["delta"]]
+MERGE = "How changes of a column by BASE transactions are undone: delta takes back the difference"
+
+
 class TablePart(Part):
     """A sharded table: sharding in one step, or by data source and then by table."""
 
@@ -182,6 +186,7 @@ class TablePart(Part):
     table_sharding: ShardingPart | None = Field(None, description="Second of two steps")
     key_generator: KeyGeneratorPart | None = None
     base: bool = Field(False, description="Whether BASE transactions may write it")
+    merge: Merges = Field(default_factory=dict, description=MERGE)
     scatter: Literal["allow", "refuse"] = Field("allow", description="Statements that would ask all of its data nodes")
 
 
@@ -189,6 +194,7 @@ class BroadcastPart(Part):
     """A full copy on every data source."""
 
     base: bool = Field(False, description="Whether BASE transactions may write it")
+    merge: Merges = Field(default_factory=dict, description=MERGE)
 
 
 class SinglePart(Part):
@@ -197,6 +203,7 @@ class SinglePart(Part):
     data_source: str
     table: str | None = Field(None, description="Its actual name there, if it is another")
     base: bool = Field(False, description="Whether BASE transactions may write it")
+    merge: Merges = Field(default_factory=dict, description=MERGE)
 
 
 class DatabaseFile(Part):

@@ -113,7 +113,8 @@ class KeyGenerator:
 class ShardedTable:
     """A table in horizontal parts. ``key_columns``: lower-cased; ``base``: BASE transactions may write it.
 
-    ``refuses_scatter``: no statement may ask all of its data nodes without naming keys.
+    ``refuses_scatter``: no statement may ask all of its data nodes without naming keys. ``deltas``: lower-cased columns
+    whose changes by BASE transactions are undone by their difference.
     """
 
     name: str
@@ -124,6 +125,7 @@ class ShardedTable:
     generator: KeyGenerator | None = None
     base: bool = False
     refuses_scatter: bool = False
+    deltas: frozenset[str] = frozenset()
 
     def node_for(self, values: tuple[KeyValue, ...]) -> int:
         """The index in ``nodes`` of one key, its values in the order of ``key_columns``.
@@ -158,6 +160,7 @@ class BroadcastTable:
     name: str
     nodes: tuple[DataNode, ...]
     base: bool = False
+    deltas: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,7 @@ class SingleTable:
     name: str
     node: DataNode
     base: bool = False
+    deltas: frozenset[str] = frozenset()
 
     @property
     def nodes(self) -> tuple[DataNode, ...]:
@@ -324,6 +328,12 @@ class MeshRules:
     merge_memory: int = 64 * 1024 * 1024
     gather_memory: int = 256 * 1024 * 1024
     gather_rows: int = 1_000_000
+
+    def deltas(self) -> dict[DataNode, frozenset[str]]:
+        """By actual table: the columns, in lower case, whose changes are undone by their difference."""
+        rules = [rule for database in self.databases.values() for rule in database.tables.values()]
+        return {node: rule.deltas for rule in rules for node in rule.nodes if rule.deltas}
+
     snowflake_epoch: int = 1_704_067_200_000
 
     @property

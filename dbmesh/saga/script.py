@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dbmesh.saga.undo import UndoRecord
+from dbmesh.saga.undo import UndoRecord, exact
 from dbmesh.saga.values import exactly, literal, quoted, string_literal
 
 SESSION = (
@@ -59,9 +59,10 @@ def _with_comments(gtrid: str, data_source: str, record: UndoRecord) -> Iterable
         yield "-- guard: there must be no such row"
         guards = ""
     else:
-        after = ", ".join(f"{name}: {literal(value)}" for name, value in record.after.items())
+        guarded = exact(record.after, record.delta)
+        after = ", ".join(f"{name}: {literal(value)}" for name, value in guarded.items())
         yield f"-- guard: the row must be {{{_one_line(after)}}}"
-        guards = "".join(f" AND {exactly(quoted(name), value)}" for name, value in record.after.items())
+        guards = "".join(f" AND {exactly(quoted(name), value)}" for name, value in guarded.items())
     expected = 0 if record.after is None else 1
     found = f"FROM {record.name} WHERE {record.row_condition}{guards} FOR UPDATE"
     yield f"SET @guard = (SELECT COUNT(*) = {expected} {found});"

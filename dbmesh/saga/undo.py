@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
 from typing import Literal, cast
 
 from dbmesh.saga.images import Image, Row
@@ -13,11 +14,15 @@ from dbmesh.saga.values import Value, condition, guard, literal, quoted
 from dbmesh.saga.writes import Recording
 
 Op = Literal["I", "U", "D"]
+_DIGITS = 200  # more than a DECIMAL has
 
 
 @dataclass(frozen=True, slots=True)
 class UndoRecord:
-    """One row's change. ``seq`` counts within the global transaction; ``touched``: columns to check and to restore."""
+    """One row's change. ``seq`` counts within the global transaction; ``touched``: columns to check and to restore.
+
+    ``delta``: those of them that others may change meanwhile: their difference is taken back.
+    """
 
     seq: int
     bseq: int
@@ -31,6 +36,7 @@ class UndoRecord:
     touched: tuple[str, ...]
     reverse_sql: str
     original: str | None = None
+    delta: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,10 +62,52 @@ class UndoRecord:
             encode_image(self.key),
             encode_image(self.before),
             encode_image(self.after),
-            json.dumps(self.touched),
+            encode_touched(self),
             self.reverse_sql,
         )
         return zlib.crc32("\0".join(str(part) for part in parts).encode("utf-8", "surrogatepass"))
+
+
+def encode_touched(record: UndoRecord) -> str:
+    """JSON: a list of columns, or an object with the columns and those that are deltas."""
+    return json.dumps({"columns": record.touched, "delta": record.delta} if record.delta else record.touched)
+
+
+def decode_touched(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The touched columns, and those of them that are deltas."""
+    found = json.loads(text)
+    return (tuple(found["columns"]), tuple(found["delta"])) if isinstance(found, dict) else (tuple(found), ())
+
+
+def exact(image: Image, delta: Sequence[str]) -> Image:
+    """What of an image nobody else may have changed."""
+    return {name: value for name, value in image.items() if name not in delta}
+
+
+def commutes(record: UndoRecord) -> bool:
+    """Whether it has changed nothing but deltas: others may change the row meanwhile, and it needs no global lock."""
+    if record.before is None or record.after is None or not record.delta:
+        return False
+    return exact(record.before, record.delta) == exact(record.after, record.delta)
+
+
+def taken_back(record: UndoRecord, current: Image) -> Image:
+    """The row as it has to be once its change is taken back. ``current``: as it is."""
+    before, after = record.before or {}, record.after or {}
+    changed = {name: _sum(current[name], _difference(before[name], after[name])) for name in record.delta}
+    return {**before, **changed}
+
+
+def _difference(before: Value, after: Value) -> Decimal:
+    with localcontext(prec=_DIGITS):
+        return Decimal(before.text or 0) - Decimal(after.text or 0)
+
+
+def _sum(value: Value, difference: Decimal) -> Value:
+    if value.text is None:
+        return value
+    with localcontext(prec=_DIGITS):
+        return Value(value.kind, format(Decimal(value.text) + difference, "f"))
 
 
 def key_condition(key: Image) -> str:
@@ -140,8 +188,17 @@ def _record(recording: Recording, schema: str, old: Row | None, new: Row | None,
         touched=touched,
         reverse_sql="",
         original=original,
+        delta=_deltas(recording, old, new, touched),
     )
     return replace(record, reverse_sql=reverse_sql(record))
+
+
+def _deltas(recording: Recording, old: Row | None, new: Row | None, touched: Sequence[str]) -> tuple[str, ...]:
+    """The columns whose difference is known: neither value is NULL."""
+    if old is None or new is None:
+        return ()
+    numbers = [name for name in touched if name.lower() in recording.deltas]
+    return tuple(name for name in numbers if None not in (old.values[name].text, new.values[name].text))
 
 
 def _image(row: Row | None, names: Sequence[str]) -> Image | None:
@@ -160,7 +217,15 @@ def reverse_sql(record: UndoRecord) -> str:
         values = ", ".join(literal(value) for value in before.values())
         return f"INSERT INTO {record.name} ({columns}) VALUES ({values})"
     assert record.after is not None
-    changed = ", ".join(f"{quoted(name)}={literal(value)}" for name, value in before.items())
-    guards = [guard(quoted(name), value) for name, value in record.after.items()]
+    changed = ", ".join(f"{quoted(name)}={_restoring(record, name, value)}" for name, value in before.items())
+    guards = [guard(quoted(name), value) for name, value in exact(record.after, record.delta).items()]
     checks = "".join(f" AND {text}" for text in guards if text)
     return f"UPDATE {record.name} SET {changed} WHERE {where}{checks} LIMIT 1"
+
+
+def _restoring(record: UndoRecord, name: str, value: Value) -> str:
+    if name not in record.delta:
+        return literal(value)
+    assert record.after is not None
+    difference = _difference(value, record.after[name])
+    return f"{quoted(name)}{'-' if difference < 0 else '+'}{format(abs(difference), 'f')}"

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from dbmesh.errors import NotSupported
 from dbmesh.saga.images import Capture, Row, capture_of, key_index, unique_indexes
 from dbmesh.saga.upserts import candidates
-from dbmesh.saga.values import condition, quoted
+from dbmesh.saga.values import condition, kind_of, quoted
 from dbmesh.schema import Index, Table
 
 ALL_ROWS = 18446744073709551615  # an explicit LIMIT also switches the session's sql_select_limit off
@@ -60,7 +60,7 @@ class Recording:
 
     ``keys_only``: without images; only which global locks it would meet is asked. ``candidates``: the condition of the
     rows that an INSERT may meet, '' when it fails where it meets any. ``moved``: key columns (in lower case) to which
-    an UPDATE gives a new value, a constant.
+    an UPDATE gives a new value, a constant. ``deltas``: columns (in lower case) that are undone by their difference.
     """
 
     write: Write
@@ -72,6 +72,7 @@ class Recording:
     keys_only: bool = False
     candidates: str = ""
     moved: Mapping[str, str] = field(default_factory=dict)
+    deltas: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> str:
@@ -153,18 +154,25 @@ def _clause(keyword: str, text: str) -> str:
     return f" {keyword} ({text}\n)" if keyword == "WHERE" else f" {keyword} {text}\n"
 
 
-def recording(write: Write, table: Table) -> Recording:
-    """How to record the write; ``gates.check`` has let it pass. Raises NotSupported when its rows cannot be told."""
+def recording(write: Write, table: Table, deltas: frozenset[str] = frozenset()) -> Recording:
+    """How to record the write; ``gates.check`` has let it pass. Raises NotSupported when its rows cannot be told.
+
+    ``deltas``: columns, in lower case, that are undone by their difference; those of exact numbers are.
+    """
+    exact = {c.name.lower() for c in table.columns if c.name.lower() in deltas and kind_of(c) == "num"}
+    deltas = frozenset(exact) - {name.lower() for index in unique_indexes(table) for name in index.columns}
     key = key_index(table)
     indexes = _locked(write, table, key)
     stored = [c.name for c in table.columns if not c.generated]
     if write.op != "U":
         capture = capture_of(table, [*stored, *key.columns], indexes)
-        return Recording(write, table, key, tuple(stored), indexes, capture, candidates=_candidates(write, table))
+        candidates_ = _candidates(write, table)
+        return Recording(write, table, key, tuple(stored), indexes, capture, candidates=candidates_, deltas=deltas)
     changed = {name.lower() for name in write.set_columns}
     touched = [c.name for c in table.columns if c.name.lower() in changed or (c.on_update and not c.generated)]
     capture = capture_of(table, [*touched, *key.columns], indexes)
-    return Recording(write, table, key, tuple(touched), indexes, capture, moved=moved_keys(write, table))
+    moved = moved_keys(write, table)
+    return Recording(write, table, key, tuple(touched), indexes, capture, moved=moved, deltas=deltas)
 
 
 def moved_keys(write: Write, table: Table) -> dict[str, str]:

@@ -18,9 +18,9 @@ from dbmesh.saga import coordinator, gates
 from dbmesh.saga.coordinator import Kind, Outcome
 from dbmesh.saga.states import TxState
 from dbmesh.saga.undo import Numbers
-from dbmesh.schema import Table
 from dbmesh.transaction.performer import Performer, Statement
 from dbmesh.transaction.ports import Catalog, Connections, Unit, WriteResult
+from dbmesh.transaction.record import Work
 from dbmesh.transaction.recovery import Proxy
 from dbmesh.transaction.uninterrupted import patiently
 from dbmesh.transaction.waiting import Patience, wait_until_free
@@ -109,8 +109,8 @@ class Saga:
                 continue
             await self._fail(outcome)
 
-    async def _work(self, units: Sequence[Unit]) -> dict[str, list[tuple[Unit, Table]]]:
-        work: dict[str, list[tuple[Unit, Table]]] = {}
+    async def _work(self, units: Sequence[Unit]) -> dict[str, list[Work]]:
+        work: dict[str, list[Work]] = {}
         for unit in units:
             if unit.write is None:
                 raise NotSupported(
@@ -125,11 +125,13 @@ class Saga:
                 raise NotSupported(f"nothing is known of table {unit.write.table}", gates.LOCAL_INSTEAD)
             gates.check(unit.write, table)
             await self._proxy.definitions.refuse_functions(unit.data_source, unit.sql)
-            work.setdefault(unit.data_source, []).append((unit, table))
+            work.setdefault(unit.data_source, []).append(
+                (unit, table, self._proxy.deltas(unit.data_source, table.name))
+            )
         return work
 
     async def _attempt(
-        self, work: dict[str, list[tuple[Unit, Table]]], pool: Connections, encoding: str, original: str
+        self, work: dict[str, list[Work]], pool: Connections, encoding: str, original: str
     ) -> tuple[Outcome, Statement]:
         self._bseq += 1
         names = list(work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from dbmesh.errors import BackendError, BackendLost
 from dbmesh.saga.commands import Branches, Done, Existed
 from dbmesh.saga.states import BranchState, LockState
-from dbmesh.saga.undo import Op, UndoRecord, decode_image
+from dbmesh.saga.undo import Op, UndoRecord, decode_image, decode_touched
 from dbmesh.transaction.failpoints import step
 from dbmesh.transaction.failures import RowLocked
 from dbmesh.transaction.journal import mode_of
@@ -293,6 +292,7 @@ def stored_undo(row: Cells) -> StoredUndo:
     """An undo record from a row of UNDO_COLUMNS."""
     cells = [None if value is None else value.decode() for value in row]
     op: Op = "I" if cells[3] == "I" else "U" if cells[3] == "U" else "D"
+    touched, delta = decode_touched(cells[9] or "[]")
     record = UndoRecord(
         seq=int(cells[0] or 0),
         bseq=int(cells[1] or 0),
@@ -303,7 +303,8 @@ def stored_undo(row: Cells) -> StoredUndo:
         key=decode_image(cells[6]) or {},
         before=decode_image(cells[7]),
         after=decode_image(cells[8]),
-        touched=tuple(json.loads(cells[9] or "[]")),
+        touched=touched,
+        delta=delta,
         reverse_sql=cells[10] or "",
         original=cells[11],
     )

@@ -15,7 +15,7 @@ from dbmesh.errors import BackendError, BackendLost, MeshError
 from dbmesh.saga.commands import Dirty, Done, Failed
 from dbmesh.saga.images import Image
 from dbmesh.saga.states import TO_COMPENSATE, BranchState
-from dbmesh.saga.undo import Op, UndoRecord
+from dbmesh.saga.undo import Op, UndoRecord, exact, taken_back
 from dbmesh.saga.values import Value, capture, decode, literal, quoted
 from dbmesh.transaction.branches import UNDO_COLUMNS, Shards, StoredUndo, stored_undo
 from dbmesh.transaction.failpoints import step
@@ -261,10 +261,11 @@ async def _restore(link: Link, data_source: str, record: UndoRecord, done: Compe
         return
     answer: Answer = await step("compensate_row", data_source, lambda: link.execute(sql))
     restored = await current_image(link, record, old=True)
-    if answer.affected != 1 or restored != record.before:
+    forced = word is not None and sql != record.reverse_sql
+    wanted = record.before if forced or not record.delta or current is None else taken_back(record, current)
+    if answer.affected != 1 or restored != wanted:
         raise DirtyRow(
-            f"{_row(record)} could not be restored exactly (affected {answer.affected}):"
-            f" {difference(record.before, restored)}"
+            f"{_row(record)} could not be restored exactly (affected {answer.affected}): {difference(wanted, restored)}"
         )
     done.tell(record, difference(current, restored))
 
@@ -285,9 +286,13 @@ def overwriting_sql(record: UndoRecord, exists: bool) -> str:
 
 def still_ours(record: UndoRecord, current: Image | None) -> bool:
     """True: the row is as the transaction left it; False: it already is as before. Raises DirtyRow otherwise."""
-    if current == record.after:
+    if record.delta and current is not None and record.after is not None:
+        there = all(current[name].text is not None for name in record.delta)
+        if there and exact(current, record.delta) == exact(record.after, record.delta):
+            return True
+    elif current == record.after:
         return True
-    if current == record.before:
+    elif current == record.before:
         return False
     raise DirtyRow(f"{_row(record)} was changed by others: {difference(record.after, current)}")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from dbmesh.errors import BackendError, NotSupported
 from dbmesh.saga.images import Row
 from dbmesh.saga.lock_keys import LockKey, lock_keys
-from dbmesh.saga.undo import Numbers, UndoRecord, pairs_of, undo_records
+from dbmesh.saga.undo import Numbers, UndoRecord, commutes, pairs_of, undo_records
 from dbmesh.saga.upserts import effect, explains
 from dbmesh.saga.values import CONSTANT, quoted
 from dbmesh.saga.writes import Recording
@@ -37,7 +37,8 @@ class Imager:
 
     ``returning``: the server has INSERT … RETURNING. ``safe_updates``: the session's sql_safe_updates, None while it
     has not been asked. ``on_locked``: told the keys of rows that are about to be written, once the server's row locks
-    are held, where no other keys can come of the write.
+    are held, where no other keys can come of the write. ``passed``: keys whose locks have to be free of others, but are
+    not taken.
     """
 
     connection: Connection
@@ -49,6 +50,7 @@ class Imager:
     result: WriteResult = field(default_factory=WriteResult)
     undo: list[UndoRecord] = field(default_factory=list)
     locks: set[LockKey] = field(default_factory=set)
+    passed: set[LockKey] = field(default_factory=set)
     versions: list[int] = field(default_factory=list)
     safe_updates: bool | None = None
     on_locked: Callable[[set[LockKey]], None] = field(default=lambda keys: None)
@@ -90,7 +92,11 @@ class Imager:
             self.undo += made
         self.result.add(part)
         if record.keys_only or made:
-            self.locks |= lock_keys(self.schema, record.table.name, record.locked, [*before, *after])
+            keys = lock_keys(self.schema, record.table.name, record.locked, [*before, *after])
+            if not record.keys_only and all(commutes(undo) for undo in made):
+                self.passed |= keys
+            else:
+                self.locks |= keys
         return part
 
     async def _change(self, record: Recording) -> tuple[list[Row], list[Row], WriteResult]:

@@ -6,7 +6,6 @@ all. All text is ASCII and independent of the session's state.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from dbmesh.saga.coordinator import DEFERRED
 from dbmesh.saga.lock_keys import LockKey
 from dbmesh.saga.states import LockState
-from dbmesh.saga.undo import UndoRecord, encode_image
+from dbmesh.saga.undo import UndoRecord, encode_image, encode_touched
 from dbmesh.saga.values import string_literal
 from dbmesh.transaction.failpoints import step
 from dbmesh.transaction.failures import RowLocked, TooManyRows
@@ -69,6 +68,12 @@ class Journal:
             if done.affected != len(batch):
                 await self._check_holders(table, listed(keys[first : first + len(batch)]))
 
+    async def require_free(self, keys: Iterable[LockKey]) -> None:
+        """Raise RowLocked when another global transaction has one of the locks, which are not taken."""
+        wanted = listed(sorted(keys))
+        if wanted != listed(()):
+            await self._check_holders(self.place.name("row_lock"), wanted)
+
     async def _check_holders(self, table: str, which: str) -> None:
         found = await self._send(
             "lock",
@@ -111,7 +116,7 @@ class Journal:
             text(encode_image(record.key)),
             text(encode_image(record.before)),
             text(encode_image(record.after)),
-            text(json.dumps(record.touched)),
+            text(encode_touched(record)),
             string_literal(record.reverse_sql),
             text(record.original),
             str(record.crc),

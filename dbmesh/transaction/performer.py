@@ -12,7 +12,6 @@ from dbmesh.saga import commands
 from dbmesh.saga.commands import Command, Done, Failed, Fenced, Locked, Prepared, Reply, Unknown
 from dbmesh.saga.coordinator import DEFERRED, Outcome, Steps
 from dbmesh.saga.undo import Numbers
-from dbmesh.schema import Table
 from dbmesh.transaction.branches import Shards
 from dbmesh.transaction.compensate import compensate, retryable
 from dbmesh.transaction.failpoints import step
@@ -20,9 +19,9 @@ from dbmesh.transaction.failures import GateClosed, RowLocked
 from dbmesh.transaction.imaging import Imager
 from dbmesh.transaction.journal import Journal
 from dbmesh.transaction.log import CoordinatorLog
-from dbmesh.transaction.ports import Connection, Connections, Unit, WriteResult
+from dbmesh.transaction.ports import Connection, Connections, WriteResult
 from dbmesh.transaction.reclaim import Tables, reclaim
-from dbmesh.transaction.record import Recorder
+from dbmesh.transaction.record import Recorder, Work
 
 T = TypeVar("T")
 
@@ -165,7 +164,7 @@ class Performer:
         statement = self.statement
         assert statement is not None
         name = command.data_source
-        work: Sequence[tuple[Unit, Table]] = command.work
+        work: Sequence[Work] = command.work
         try:
             recorder = self._recorder(statement, name)
             statement.open.add(name)

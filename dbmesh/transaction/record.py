@@ -20,6 +20,7 @@ from dbmesh.transaction.log import text
 from dbmesh.transaction.ports import Unit, WriteResult
 
 _DUPLICATE = 1062
+Work = tuple[Unit, Table, frozenset[str]]  # with the columns that are undone by their difference
 
 
 @dataclass(slots=True)
@@ -37,18 +38,19 @@ class Recorder:
     def undo(self) -> list[UndoRecord]:
         return self.imager.undo
 
-    async def run(self, gate_exists: bool, work: Sequence[tuple[Unit, Table]]) -> None:
+    async def run(self, gate_exists: bool, work: Sequence[Work]) -> None:
         """Everything up to, not including, COMMIT. Raises GateClosed, RowLocked, MeshError."""
         await self.imager.send("begin", "START TRANSACTION")
         await self._pass_gate(gate_exists)
-        for unit, table in work:
+        for unit, table, deltas in work:
             assert unit.write is not None
             gates.check(unit.write, table)
-            await self.imager.write(recording(unit.write, table))
+            await self.imager.write(recording(unit.write, table, deltas))
             if len(self.undo) > MOST_ROWS:
                 raise TooManyRows(f"{MOST_ROWS} rows")
         if self.undo:
             await self.journal.write(self.undo, self.imager.locks, self.imager.versions)
+            await self.journal.require_free(self.imager.passed - self.imager.locks)
 
     async def _pass_gate(self, exists: bool) -> None:
         journal = self.journal

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from dbmesh.errors import MeshError, NotSupported
-from dbmesh.rules.model import MeshRules, TransactionRules
+from dbmesh.rules.model import DataNode, MeshRules, TransactionRules
 from dbmesh.saga import coordinator, xa
 from dbmesh.saga.coordinator import Kind, Outcome
 from dbmesh.schema import Table
@@ -52,6 +52,7 @@ class Proxy:
         self.rules: TransactionRules = rules.transaction
         self.instance = instance or new_instance()
         self.links = Links(rules.data_sources)
+        self._deltas = rules.deltas()
         self.places: dict[str, Place] = {}
         self.unreached: dict[str, MeshError] = {}
         self.counters = Counters()
@@ -106,6 +107,10 @@ class Proxy:
         """XA branches on the servers, under this mesh's name."""
         self.require()
         return XaBranches(self.shards, self._mesh_id)
+
+    def deltas(self, data_source: str, table: str) -> frozenset[str]:
+        """The actual table's columns, in lower case, whose changes are undone by their difference."""
+        return self._deltas.get(DataNode(data_source, table), frozenset())
 
     def new_gtrid(self) -> str:
         return new_gtrid(self.instance)
@@ -163,6 +168,7 @@ class Proxy:
     def reload(self, rules: MeshRules) -> None:
         """Take over new data sources and times; the log stays where it was until a restart."""
         self.links.data_sources = rules.data_sources
+        self._deltas = rules.deltas()
         self.deadlocks.seconds = rules.transaction.deadlock_timeout
         self.rules = replace(rules.transaction, log=self.rules.log, schema=self.rules.schema)
 

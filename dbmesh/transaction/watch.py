@@ -227,7 +227,7 @@ class Watch:
             try:
                 gates.check(write, table)
                 await self.proxy.definitions.refuse_functions(unit.data_source, unit.sql)
-                return Task(recording(write, table))
+                return Task(recording(write, table, self.proxy.deltas(unit.data_source, table.name)))
             except NotSupported as refusal:
                 why = refusal
         return Task(_traced(unit, table), why, (write.table,))
