@@ -52,8 +52,9 @@ test: lint types arch $(DRIVERS) ## the whole suite, real MariaDB servers includ
 test-drivers: $(STAMP) ## the drivers of other languages, where their toolchain is installed
 	@$(BIN)/python -m pytest -m other_language tests/drivers
 
-test-differential: $(STAMP) ## ten thousand random queries, compared with one server's answers (DBMESH_SEED, DBMESH_STATEMENTS)
-	@DBMESH_STATEMENTS=$${DBMESH_STATEMENTS:-10000} $(BIN)/python -m pytest -q tests/differential/test_queries.py tests/differential/test_faults.py
+test-differential: $(STAMP) ## ten thousand random queries and three thousand writes, compared with one server's answers (DBMESH_SEED, DBMESH_STATEMENTS, DBMESH_WRITES)
+	@DBMESH_STATEMENTS=$${DBMESH_STATEMENTS:-10000} DBMESH_WRITES=$${DBMESH_WRITES:-3000} \
+	  $(BIN)/python -m pytest -q tests/differential/test_queries.py tests/differential/test_faults.py tests/differential/test_writes.py
 
 test-tpch: $(STAMP) ## TPC-H's queries at scale factor 0.01, compared with one server's answers
 	@DBMESH_TPCH_SCALE=0.01 $(BIN)/python -m pytest -q tests/tpc/test_tpch.py

@@ -78,6 +78,8 @@ class Staged:
         duplicates = self._duplicates(outcome)
         told.info = b"Records: %d  Duplicates: %d  Warnings: %d" % (first.affected, duplicates, warnings)
         told.given_ids = self.given_ids
+        if self.given_ids and not outcome.affected:
+            told.last_insert_id = 0  # none of the ids was stored
         return told
 
     def _duplicates(self, outcome: Outcome) -> int:

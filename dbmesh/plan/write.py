@@ -52,6 +52,7 @@ async def plan_write(text: str, scope: Scope) -> Plan:
     statement = parse(blank)
     if not isinstance(statement.tree, exp.Update | exp.Delete):
         raise Unparsed("neither UPDATE nor DELETE")
+    _from_using(statement.tree)
     if not (statement.tree.expressions if isinstance(statement.tree, exp.Update) else _names_tables(statement.tree)):
         raise Unparsed("without SET or FROM")
     blocks = find_blocks(statement)
@@ -60,6 +61,22 @@ async def plan_write(text: str, scope: Scope) -> Plan:
     targets = await resolve(blocks, scope)
     ignore = any(token.upper == "IGNORE" for token in modifiers)
     return await _Planner(text, blocks, targets, scope, ignore).plan()
+
+
+def _from_using(tree: exp.Expr) -> None:
+    """``DELETE FROM a, b USING …`` as ``DELETE a, b FROM …``."""
+    using = tree.args.get("using")
+    if not using:
+        return
+    first, *more = using
+    if more:
+        first.set("joins", [*(first.args.get("joins") or ()), *(exp.Join(this=table) for table in more)])
+    named = tree.this
+    others = [join.this for join in named.args.get("joins") or ()]
+    named.set("joins", None)
+    tree.set("tables", [named, *others])
+    tree.set("this", first)
+    tree.set("using", None)
 
 
 def _names_tables(tree: exp.Delete) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.differential.choices import Choices
 from tests.differential.expressions import NUMBERS, Expressions, Subqueries, plain
@@ -224,6 +224,8 @@ class Writes:
             thin = "".join(f" AND {s.columns[0].text} % 5 = 2" for s in (one, other)[: 1 + both] if _counts(s))
             return f"DELETE {names} FROM {one.text} {kind} {other.text} ON {on}{where}{thin}", tables
         self.clauses.add("UPDATE of several tables")
+        if both:  # what they are joined on stays: which of both is written first is open
+            bare = _without(bare[0], on, "l"), _without(bare[1], on, "r")
         sets = self._sets(bare[0], "l", False)
         sets += self._sets(bare[1], "r", False) if both else []
         if once and not both and c.chance(40):
@@ -275,6 +277,14 @@ class Writes:
             return ""
         self.clauses.add("ON DUPLICATE KEY UPDATE")
         return f" ON DUPLICATE KEY UPDATE {forms[target]}"
+
+
+def _without(source: Source, on: str, alias: str) -> Source:
+    """The table but for the columns that a join compares; those of its key are left."""
+    unique = source.unique or ()
+    return replace(
+        source, columns=tuple(v for v in source.columns if v.text in unique or f"{alias}.{v.text} " not in f"{on} ")
+    )
 
 
 def _under(alias: str, column: str) -> str:

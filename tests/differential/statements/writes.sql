@@ -256,8 +256,8 @@ DELETE FROM diff.item WHERE id = 16;
 DELETE FROM item WHERE nothing = 1;
 DELETE FROM item WHERE grp IN (SELECT id FROM region WHERE name = 'west');
 DELETE i FROM item i JOIN region r ON r.id = i.grp WHERE i.id = 17;
--- refused: two tables named 'item' in one FROM
 DELETE FROM item USING item JOIN part ON part.item_id = item.id WHERE item.id = 21;
+DELETE FROM i, p USING item i JOIN part p ON p.qty = i.grp WHERE i.id BETWEEN 30 AND 33;
 DELETE FROM item WHERE id = 18 RETURNING id;
 DELETE FROM part WHERE item_id > 100;
 DELETE FROM part WHERE qty > 7;

@@ -50,6 +50,10 @@ def test_several_keys_concern_their_nodes_only() -> None:
             "ds_1: DELETE o FROM `t_order_1` o JOIN `t_item_1` i ON o.user_id=i.user_id WHERE o.user_id=3",
         ),
         (
+            "DELETE FROM o, i USING t_order o, t_item i WHERE o.user_id=i.user_id AND o.user_id=3",
+            "ds_1: DELETE FROM o, i USING `t_order_1` o, `t_item_1` i WHERE o.user_id=i.user_id AND o.user_id=3",
+        ),
+        (
             "UPDATE setting s JOIN t_order o ON o.note=s.k SET s.v=1 WHERE o.user_id=3",
             "ds_1: UPDATE `setting` s JOIN `t_order_1` o ON o.note=s.k SET s.v=1 WHERE o.user_id=3",
         ),
