@@ -108,10 +108,14 @@ def _take_back(branches: Sequence[str], why: XaReply, logged: bool) -> XaSteps:
 
 
 def _fenced(branches: Sequence[str], decided: Lost) -> XaSteps:
-    """Somebody else has decided. A branch that the decision lets go need not wait for them."""
-    if decided.state in _UNDONE:
+    """Somebody else has decided. A branch that the decision lets go need not wait for them.
+
+    Without a row there is nothing that anybody could commit by: it was never written, or the log has lost it.
+    """
+    state = decided.state or TxState.ROLLED_BACK
+    if state in _UNDONE:
         yield [RollBackBranch(name) for name in branches]
-    return Outcome(Kind.FENCED, state=decided.state)
+    return Outcome(Kind.FENCED, state=state)
 
 
 def _commit_prepared(names: Sequence[str]) -> XaSteps:

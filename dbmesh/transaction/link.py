@@ -108,7 +108,8 @@ async def dial(source: DataSource) -> Link:
             link = Link(source.name, driver)
             for statement in _SESSION:
                 await link.execute(statement)
-    except (DriverError, OSError, TimeoutError, BackendError, BackendLost) as error:
+    except (DriverError, OSError, TimeoutError, BackendError, BackendLost, RuntimeError) as error:
+        # RuntimeError: asyncmy's, when the server has closed the socket before the driver has set it up
         driver.close()
         raise BackendLost(source.name, False, str(error)) from error
     return link

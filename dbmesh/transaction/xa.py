@@ -120,7 +120,7 @@ class XaTransaction(LocalTransaction):
         elif outcome.kind is Kind.UNKNOWN:
             told = f"whether global transaction {self.gtrid} is committed is not known yet, it goes on by itself"
         else:
-            told = f"global transaction {self.gtrid} is {outcome.state or 'not in the coordinator log any more'}"
+            told = f"global transaction {self.gtrid} is {outcome.state}"
         return CommitFailed(f"Got error during COMMIT: {why}; {told}, see: dbmesh tx show {self.gtrid}")
 
     def _undone(self, why: str) -> Deadlock:

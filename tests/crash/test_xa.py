@@ -35,8 +35,8 @@ FAILPOINTS = [
 GROUPS = [FAILPOINTS[first : first + LANES] for first in range(0, len(FAILPOINTS), LANES)]
 PAUSES = ("before.open_log", "before.xa_prepare@2", "after.xa_prepare:ds_0", "before.decide", "after.decide")
 PAUSED_AFTER_DECISION = ("after.decide",)
-RECOVERY = ("after.decide", "sent.xa_rollback", "sent.plant")
-RECOVERED_COMMITS = ("sent.xa_commit", "after.xa_commit")
+RECOVERY = ("after.decide", "sent.plant")
+RECOVERED_COMMITS = ("sent.xa_commit",)
 
 
 def nothing_is_prepared(ground: Ground) -> None:

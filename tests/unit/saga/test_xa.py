@@ -313,6 +313,24 @@ def test_a_humans_word_before_the_decision_is_obeyed() -> None:
         assert [branch.state == "gone" for branch in world.branches.values()] == [rolled_back] * 3
 
 
+def test_without_a_row_in_the_log_it_is_rolled_back() -> None:
+    """The row was never written, or the log has lost it: nobody can commit by it."""
+    for stop, lost in ((0, ("request", "request")), (8, ())):
+        world = World()
+        first = owner(world)
+        for how in lost:
+            while not isinstance(first.batch[len(first.replies)], OpenLog):
+                first.step()
+            first.step(how)
+        if not lost:
+            first.run(stop)
+            world.state = None
+        first.run()
+        assert first.outcome is not None
+        assert first.outcome.state is TxState.ROLLED_BACK
+        assert {branch.state for branch in world.branches.values()} == {"gone"}
+
+
 def test_names_tell_the_mesh_and_the_data_source_within_64_bytes() -> None:
     assert xa.xid("dm-1", "abc123", "ds_0").sql == "'dm-1','abc123.ds_0',1145195853"
     for name in ("d'oh", "müller", "x" * 90, "new\nline"):
