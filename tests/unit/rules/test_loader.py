@@ -472,6 +472,11 @@ DATABASES = [
         f"tables: {{a: {T % ('a', 'k', 'mod')}}}\nbinding_groups: [[a], [a]]",
         "binding_groups.1.0: 'a' is in two binding groups or in one twice",
     ),
+    (
+        "single_tables: {s: {data_source: ds_0, merge: {n: delta}}}",
+        "single_tables.s.merge: is about BASE transactions: the table needs base: true",
+    ),
+    ("broadcast_tables: {s: {base: true, merge: {n: plus}}}", "broadcast_tables.s.merge.n: must be delta, not 'plus'"),
     ("transaction: twophase", "transaction: must be local or single or xa or base, not 'twophase'"),
     ("tabels: {}", "5:1: tabels: unknown key 'tabels'; did you mean 'tables'?"),
     ("default_data_source: ${NOWHERE}", "the environment variable NOWHERE is not set and has no default"),
