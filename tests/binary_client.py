@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dbmesh.protocol import Capability, Command, FieldType, Status
 from dbmesh.protocol.auth import CACHING_SHA2, NATIVE, native_scramble, sha2_scramble
@@ -151,11 +151,14 @@ class BinaryClient(RawClient):
         if first[0] == 0:
             return Answer(parse_ok(first))
         columns = self._definitions(first[0], closed=False)
+        followed = 0  # by another answer, of which MySQL's last packet does not tell where these are OUT parameters
         if not self.deprecate_eof:
             end = parse_end_of_rows(self.payload())
             if end.status & Status.CURSOR_EXISTS:
                 return Answer(end, columns)
+            followed = Status.MORE_RESULTS if end.status & Status.PS_OUT_PARAMS else 0
         rows, ok = self.rows()
+        ok = replace(ok, status=ok.status | followed)
         return Answer(ok, columns, rows)
 
     def rows(self) -> tuple[list[bytes], Ok]:

@@ -24,7 +24,7 @@ class ResultReader:
     (``file_offered``) may ask for it first: ``wants_file``; after the file its answer is expected anew.
     """
 
-    __slots__ = ("_columns", "_deprecate_eof", "_framer", "_left", "buffered", "columns", "ended", "err",
+    __slots__ = ("_columns", "_deprecate_eof", "_followed", "_framer", "_left", "buffered", "columns", "ended", "err",
                  "file_offered", "ok", "rows", "set_ended", "wants_file")  # fmt: skip
 
     def __init__(self, deprecate_eof: bool) -> None:
@@ -34,6 +34,7 @@ class ResultReader:
 
     def _begin_set(self) -> None:
         self._columns: list[ColumnDefinition] = []
+        self._followed = False  # an OK comes behind the rows, of which MySQL does not tell: they are OUT parameters
         self._left = -1  # packets before the rows; -1: the column count itself
         self.columns: list[ColumnDefinition] | None = None
         self.rows: list[bytes] = []
@@ -122,6 +123,8 @@ class ResultReader:
             self._columns.append(ColumnDefinition.parse(payload))
         elif payload[0] != 0xFE or len(payload) != 5:
             raise ProtocolError()
+        else:
+            self._followed = bool(parse_end_of_rows(payload).status & Status.PS_OUT_PARAMS)
         if not self._left:
             self.columns = self._columns
 
@@ -135,4 +138,4 @@ class ResultReader:
     def _end(self, ok: Ok) -> None:
         self.ok = ok
         self.set_ended = True
-        self.ended = not ok.status & Status.MORE_RESULTS
+        self.ended = not self._followed and not ok.status & Status.MORE_RESULTS

@@ -156,7 +156,10 @@ class ResponseTracker:
         return self._take_numbers(head, length)
 
     def _take_numbers(self, head: bytes, length: int) -> bool:
+        followed = 0
         if length == 5:
+            # MySQL's EOF behind OUT parameters does not tell of the OK that ends the CALL
+            followed = self.status & Status.PS_OUT_PARAMS
             self.warnings = head[1] | head[2] << 8
             self.status = head[3] | head[4] << 8
         else:
@@ -166,7 +169,7 @@ class ResponseTracker:
                 raise ProtocolError()
             self.status = head[pos] | head[pos + 1] << 8
             self.warnings = head[pos + 2] | head[pos + 3] << 8
-        if not self.status & Status.MORE_RESULTS:
+        if not followed and not self.status & Status.MORE_RESULTS:
             return True
         self._in_rows = False
         self.rows = -1

@@ -129,7 +129,7 @@ def answers(connection: Connection[Any], sql: str) -> object:
 
 @pytest.fixture
 def empty(town: Town, plain_server: Server) -> Iterator[Town]:
-    plain_server.script(["DROP DATABASE IF EXISTS empty", "CREATE DATABASE empty"])
+    plain_server.script(["DROP DATABASE IF EXISTS `empty`", "CREATE DATABASE `empty`"])
     yield town
     town.servers[0].script(["DROP DATABASE town_empty", "CREATE DATABASE town_empty"])
 
@@ -164,7 +164,7 @@ def results(client: BinaryClient, payload: bytes) -> list[object]:
 @pytest.mark.parametrize("flags", [Capability.PS_MULTI_RESULTS, 0], ids=["out parameters", "none"])
 @pytest.mark.parametrize("eof", [0, Capability.DEPRECATE_EOF], ids=["eof", "deprecate_eof"])
 def test_a_prepared_call_has_out_parameters(empty: Town, plain_server: Server, flags: int, eof: int) -> None:
-    create = "CREATE OR REPLACE PROCEDURE twice (IN a INT, {} b INT) BEGIN SELECT a; SELECT a, 'x'; SET b = 2 * a; END"
+    create = "CREATE PROCEDURE twice (IN a INT, {} b INT) BEGIN SELECT a; SELECT a, 'x'; SET b = 2 * a; END"
     create = create.format("OUT" if flags else "IN")
     plain_server.script([create], "empty")
     empty.servers[0].script([create], "town_empty")
@@ -217,10 +217,10 @@ def test_a_procedure_may_not_touch_parts_of_tables(town: Town) -> None:
     with closing(town.connect("admin")) as mesh:
         for sql in ("CREATE PROCEDURE p () SELECT 1", "CALL p()", "DROP PROCEDURE p"):
             assert answers(mesh, sql) == ([1235], None)
-    town.servers[0].script(["CREATE OR REPLACE PROCEDURE p () SELECT 1"], "town_empty")
+    town.servers[0].script(["CREATE PROCEDURE p () SELECT 1"], "town_empty")
     with closing(town.connect("stranger", "empty")) as mesh:
         assert answers(mesh, "CREATE PROCEDURE q () SELECT 1") == ([1142], None)
-        assert answers(mesh, "CALL p()") == answers(mesh, "CALL empty.p()")
+        assert answers(mesh, "CALL p()") == answers(mesh, "CALL `empty`.p()")
         with mesh.cursor() as cursor:
             cursor.execute("SET dbmesh_transaction = 'base'")
             cursor.execute("BEGIN")

@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from dbmesh.sandbox import Server
+from tests.flavour import MYSQL
 from tests.integration.conftest import TABLES, Town
 from tests.integration.test_session_pins import pinned, run
 
@@ -53,7 +54,7 @@ STATEMENTS = [
     "SELECT COUNT(*) FROM street",
     "LOCK TABLES person",
     "LOCK TABLE person SHARE",
-    "LOCK TABLES person WRITE, note LOW_PRIORITY WRITE",
+    f"LOCK TABLES person WRITE, note {'' if MYSQL else 'LOW_PRIORITY'} WRITE",
     "TRUNCATE TABLE note",
     "BEGIN",
     "INSERT INTO street VALUES (5, 'x')",
