@@ -68,7 +68,7 @@ async def dial(source: DataSource, capabilities: Capabilities) -> Connection:
         raise Unreachable(source.name, f"no answer within {source.pool.connect_timeout} s") from error
     except asyncmy_errors.MySQLError as error:
         raise Unreachable(source.name, _reason(error)) from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, RuntimeError) as error:  # RuntimeError: it ended while being set up
         raise Unreachable(source.name, str(error) or type(error).__name__) from error
 
 

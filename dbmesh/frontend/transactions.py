@@ -194,10 +194,14 @@ class ClientTransaction:
             await self.local.may_end(statement)
 
     async def commit(self) -> None:
-        if self._deferred is not None:
-            await uninterrupted(self._deferred.commit(self._local))
-        else:
-            await uninterrupted(self.saga.commit() if self.saga is not None else self._local.commit())
+        try:
+            if self._deferred is not None:
+                await uninterrupted(self._deferred.commit(self._local))
+            else:
+                await uninterrupted(self.saga.commit() if self.saga is not None else self._local.commit())
+        finally:
+            if self.local is not None:
+                self.local.discard()  # a branch that is still open has failed in a way nobody thought of
 
     async def rollback(self) -> None:
         await uninterrupted(self.saga.rollback() if self.saga is not None else self._local.rollback())

@@ -23,6 +23,8 @@ from dbmesh.transaction.ports import Cells
 STATEMENT_SECONDS = 15.0
 _TRUSTED_SECONDS = 2.0  # an idle link is used without asking whether it still lives
 _FOUND_ROWS = 2
+# RuntimeError: the event loop's and the driver's word for a connection that ended while they were not looking
+_FAILURES = (DriverError, OSError, TimeoutError, RuntimeError)
 _SESSION = (
     "SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', autocommit=1,"
     " foreign_key_checks=1, unique_checks=1, sql_safe_updates=0, innodb_lock_wait_timeout=5",
@@ -64,7 +66,7 @@ class Link:
         try:
             async with asyncio.timeout(STATEMENT_SECONDS if seconds is None else seconds):
                 await self._driver.query(sql if isinstance(sql, bytes) else sql.encode())
-        except (DriverError, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             raise _translated(self.data_source, error) from error
         result = self._driver._result
         rows = [list(row) for row in result.rows or ()]
@@ -108,8 +110,7 @@ async def dial(source: DataSource) -> Link:
             link = Link(source.name, driver)
             for statement in _SESSION:
                 await link.execute(statement)
-    except (DriverError, OSError, TimeoutError, BackendError, BackendLost, RuntimeError) as error:
-        # RuntimeError: asyncmy's, when the server has closed the socket before the driver has set it up
+    except (*_FAILURES, BackendError, BackendLost) as error:
         driver.close()
         raise BackendLost(source.name, False, str(error)) from error
     return link

@@ -73,10 +73,14 @@ def test_every_invariant_holds(stage: Arena, mode: str, seed: int) -> None:
     workload.start(CLIENTS)
     time.sleep(SECONDS)
     nemesis.stop()
+    print("; ".join(nemesis.acts))
     workload.stop(HEALING)
     told = Counter(attempt.told for attempt in workload.attempts)
-    print(f"{dict(told)}; {'; '.join(nemesis.acts)}")
+    print(dict(told))
     print(Counter(re.sub(r"dm-\S+|\d{3,}", "…", attempt.why)[:100] for attempt in workload.attempts).most_common(12))
+    for proxy in stage.proxies:
+        log = proxy.log.read_text()
+        assert "Traceback" not in log, log[log.index("Traceback") - 300 :][:4000]
     settle(stage)
     assert told["OK"] > SECONDS / 2
     verify(stage, workload.attempts)

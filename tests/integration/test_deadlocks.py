@@ -101,7 +101,7 @@ WAITING = (
 )
 
 
-@pytest.mark.parametrize("mode", ["local", "base"])
+@pytest.mark.parametrize("mode", ["local", "base", "xa"])
 @pytest.mark.parametrize("waiting", WAITING)
 def test_whatever_waits_is_told(town: Town, clients: tuple[Client, Client], waiting: str, mode: str) -> None:
     for number, client in zip((2, 0), clients, strict=True):
