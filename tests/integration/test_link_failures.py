@@ -1,4 +1,4 @@
-"""Links and connections to a server that ends them while they are being made: a lost connection, not an error of ours."""
+"""A server that ends connections while they are being made: they are lost, which is no error of the mesh."""
 
 from __future__ import annotations
 
