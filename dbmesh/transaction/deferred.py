@@ -109,6 +109,7 @@ class Deferred(Watch):
         return Numbers(self._seq, DEFERRED, self._statements + 1, original or None)
 
     def check(self, statement: WatchedStatement) -> None:
+        self._check_span(statement.data_sources, statement.unrecorded)
         records = [r for kept in self._kept for r in kept.branch.undo]
         records += [record for imager in statement.imagers.values() for record in imager.undo]
         if len(records) > MOST_ROWS:

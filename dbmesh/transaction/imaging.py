@@ -153,11 +153,8 @@ class Imager:
         return part
 
     async def _insert(self, record: Recording) -> tuple[list[Row], WriteResult]:
-        if not record.write.insert_rows and not self.returning:
-            raise NotSupported(
-                "INSERT … SELECT cannot be compensated on a server without INSERT … RETURNING",
-                "read the rows and insert them, or use SET dbmesh_transaction='local'",
-            )
+        if not self.returning:
+            require_rows(record)
         if len(record.write.insert_rows) > MOST_ROWS:
             raise TooManyRows(f"{MOST_ROWS} rows")
         if self.returning:
@@ -242,6 +239,15 @@ class Imager:
 
     async def _warnings(self, done: Result) -> list[Cells]:
         return (await self.send("image", "SHOW WARNINGS")).rows if done.warnings else []
+
+
+def require_rows(record: Recording) -> None:
+    """Raise NotSupported where the new rows are not in the statement."""
+    if not record.write.insert_rows:
+        raise NotSupported(
+            "INSERT … SELECT cannot be compensated on a server without INSERT … RETURNING",
+            "read the rows and insert them, or use SET dbmesh_transaction='local'",
+        )
 
 
 def given_keys(record: Recording) -> list[str] | None:

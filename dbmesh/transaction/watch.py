@@ -22,7 +22,7 @@ from dbmesh.saga.values import string_literal
 from dbmesh.saga.writes import Recording, recording, tracing
 from dbmesh.schema import Table
 from dbmesh.transaction.failures import RowLocked, TooManyRows
-from dbmesh.transaction.imaging import MOST_BYTES, MOST_ROWS, Imager, given_keys
+from dbmesh.transaction.imaging import MOST_BYTES, MOST_ROWS, Imager, given_keys, require_rows
 from dbmesh.transaction.journal import listed
 from dbmesh.transaction.ports import Catalog, Cells, Unit
 from dbmesh.transaction.recovery import Proxy
@@ -98,6 +98,7 @@ class WatchedStatement:
     tables: dict[str, set[str]] = field(default_factory=dict)
     unrecorded: dict[str, NotSupported] = field(default_factory=dict)
     asked: list[_Asked] = field(default_factory=list)
+    data_sources: frozenset[str] = frozenset()
 
     @property
     def images(self) -> bool:
@@ -122,7 +123,11 @@ class WatchedStatement:
             imager = Imager(connection, unit.data_source, schema, self.numbers, self.encoding, returning)
             imager.on_locked = partial(self._ask, unit.data_source)
             self.imagers[unit.data_source] = imager
-        if record.keys_only and not _is_traceable(record, imager):
+        untold = _untold(record, imager)
+        if untold is not None:
+            if not record.keys_only:
+                self.unrecorded[unit.data_source] = untold
+                self.watch.check(self)
             self.tables.setdefault(unit.data_source, set()).add(record.table.name)
             return await self._as_it_is(unit, connection)
         try:
@@ -182,15 +187,16 @@ def _is_too_large(record: Recording) -> bool:
     return record.keys_only and len(record.write.insert_rows) > MOST_ROWS
 
 
-def _is_traceable(record: Recording, imager: Imager) -> bool:
-    """Whether the keys of new rows can be had."""
+def _untold(record: Recording, imager: Imager) -> NotSupported | None:
+    """Why the keys of new rows cannot be had; None where they can."""
     if record.write.op != "I" or imager.returning or record.candidates:
-        return True
+        return None
     try:
+        require_rows(record)
         given_keys(record)
-    except NotSupported:
-        return False
-    return True
+    except NotSupported as why:
+        return why
+    return None
 
 
 class Watch:
@@ -208,7 +214,9 @@ class Watch:
     ) -> WatchedStatement:
         """The next statement. Raises NotSupported, before anything is done."""
         tasks = {id(unit): await self._task(unit, based.get(unit.data_source, ())) for unit in units}
-        return WatchedStatement(self, tasks, self._numbers(original), encoding, found_rows, holds)
+        made = WatchedStatement(self, tasks, self._numbers(original), encoding, found_rows, holds)
+        made.data_sources = frozenset(unit.data_source for unit in units)
+        return made
 
     def _numbers(self, original: str) -> Numbers:
         return Numbers(0, 0, 0)
