@@ -171,6 +171,8 @@ class _Planner:
             return NotSupported(
                 "LIMIT over several data nodes", "restrict it to one sharding key, or to the rows' keys"
             )
+        if _seeds(self.tokens):
+            return NotSupported("RAND(…) over several data nodes, each of which would begin with its first number")
         try:
             check_parted(self.tokens)
             check_known_functions(self.tokens, [Span(1, len(self.tokens))])
@@ -283,12 +285,13 @@ class _Planner:
             return edits
         # A DELETE of one table cannot give it an alias on every server: its name is replaced everywhere.
         target = self.top[0]
-        if any(r.alias == target.name and r is not target for r in self.blocks.references):
-            raise NotSupported(
-                f"a DELETE whose subquery reads '{target.name}', too", "give it an alias in the subquery"
-            )
         own = _tokens_of(self.tokens, target.span)
         qualified = qualified_edits(self.tokens, self.targets[target.index].database.name, target.name, own)
+        if qualified and any(r.alias == target.name and r is not target for r in self.blocks.references):
+            raise NotSupported(
+                f"a DELETE whose subquery reads '{target.name}', too, with columns qualified with that name",
+                "give it an alias in the subquery",
+            )
         replaced = {target.span[0], *(edit.start for edit in qualified)}
         slot = (TableSlot(target.index),)
         kept = [edit for edit in edits if edit.start not in replaced]
@@ -375,6 +378,14 @@ def _assignments(tree: exp.Expr) -> list[tuple[exp.Column, exp.Expr]]:
             raise NotSupported("an assignment that its parser misreads", "put the assigned value in parentheses")
         found.append((assignment.this, assignment.expression))
     return found
+
+
+def _seeds(tokens: Sequence[Token]) -> bool:
+    """Whether RAND(n) is called, whose numbers follow one another from row to row."""
+    return any(
+        token.upper == "RAND" and [after.text for after in tokens[at + 1 : at + 3]] not in ([], ["(", ")"])
+        for at, token in enumerate(tokens)
+    )
 
 
 def _tokens_of(tokens: Sequence[Token], span: tuple[int, int]) -> Span:

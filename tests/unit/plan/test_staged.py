@@ -44,6 +44,11 @@ def test_a_condition_that_may_say_something_else_is_asked_once_only() -> None:
     assert bound.units[0].sql.endswith("WHERE (note='x') LIMIT 1000001 FOR UPDATE")
 
 
+def test_numbers_that_follow_one_another_are_not_begun_anew_on_each_node() -> None:
+    assert staged("UPDATE t_item SET price = RAND(3)")[1].federation.sql.endswith("SET price = RAND(3)")
+    assert bind("UPDATE t_item SET price = RAND()").staging is None
+
+
 def test_tables_that_are_only_read_are_locked_against_writers() -> None:
     bound, _ = staged("UPDATE t_order o JOIN setting s ON s.k=o.note SET o.note='y' WHERE s.v=1")
     assert bound.units[-1].sql == "SELECT `k`, `v` FROM `setting` AS `s` WHERE (s.v=1) LIMIT 1000001 LOCK IN SHARE MODE"

@@ -149,7 +149,7 @@ def test_rows_found_by_another_key_may_only_move_within_their_node() -> None:
         ("UPDATE t_order SET note=f(note)", "stored function"),
         ("UPDATE t_order SET order_id=LAST_INSERT_ID(5)", "LAST_INSERT_ID"),
         ("DELETE FROM t_order RETURNING note", "RETURNING"),
-        ("DELETE FROM t_order WHERE user_id=3 AND note IN (SELECT note FROM t_order)", "give it an alias"),
+        ("DELETE FROM t_order WHERE user_id=3 AND note IN (SELECT t_order.note FROM t_order)", "give it an alias"),
         ("DELETE HISTORY FROM t_order", "DELETE of 'HISTORY'"),
         ("UPDATE mysql.user SET a=1", "servers' own tables"),
         ("DELETE FROM t_order WHERE user_id=3; DELETE FROM t_item", "several statements"),
