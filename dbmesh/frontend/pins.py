@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Runs = Callable[[Bound, Generation, Caller, None], Awaitable[Outcome]]
 _TABLE_LOCKS = "LOCK TABLES"
-_PLANS = 16
+_PLANS = 4
 _SOME_LOCK = "GET_LOCK() of a name that only the server knows"
 
 
