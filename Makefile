@@ -10,7 +10,7 @@ unexport PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 STAMP := .venv/ready
 DRIVERS := .venv/drivers
-SERVER_TESTS := tests/integration tests/differential tests/tpc
+SERVER_TESTS := tests/wire tests/integration tests/differential tests/tpc tests/drivers tests/crash
 PURE_TESTS := $(wildcard tests/unit tests/cases tests/wire)
 
 help: ## this list
@@ -65,7 +65,7 @@ test-oracle: $(STAMP) ## a thousand random BASE transactions, undone: every byte
 test-chaos: $(STAMP) ## transactions in each mode while meshes, servers and packets fail (DBMESH_SEED, DBMESH_SEEDS, DBMESH_CHAOS_SECONDS)
 	@$(BIN)/python -m pytest -q -s -m chaos tests/chaos
 
-test-mysql: $(STAMP) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
+test-mysql: $(DRIVERS) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
 	@DBMESH_SERVER=mysql $(BIN)/python -m pytest $(SERVER_TESTS)
 
 # A copy of the tree, so that no compiled module can outlive its source here. Needs a C compiler.

@@ -32,7 +32,7 @@ MYSQL_OPTIONS = (
     "--mysqlx=OFF",
     "--local-infile=ON",
     "--secure-file-priv=",
-    "--innodb-redo-log-capacity=64M",
+    "--innodb-redo-log-capacity=256M",  # a tenth of it is the longest row
 )
 
 

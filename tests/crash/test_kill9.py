@@ -208,7 +208,7 @@ def test_while_another_proxy_recovers(ground: Ground, step: str) -> None:
     run_lanes(lanes, [dying])
     assert dying.killed()
     helper = ground.serve(f"{step}=kill9")
-    assert helper.killed(), step
+    assert helper.killed(), f"{step} was not reached: {helper.log.read_text()[-2000:]}"
     ground.kills += 2
     recovered(ground, None)
     judge(ground, lanes, before)

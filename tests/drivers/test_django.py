@@ -16,6 +16,7 @@ from django.db.models.functions import Lower, TruncMonth
 
 from tests.drivers.adapters.django_cursor import wrapper
 from tests.drivers.world import World
+from tests.flavour import MYSQL
 
 from tests.drivers.library.models import Author, Book  # isort: skip (the adapter configures Django)
 
@@ -215,5 +216,7 @@ def test_generated_keys_are_told_to_the_object(library: World) -> None:
     assert {a.id: a.name for a in Author.objects.using("mesh").filter(name__startswith="new")} == {
         author.id: author.name for author in made
     }
+    if MYSQL:  # of which Django does not expect it
+        return
     bulk = Author.objects.using("mesh").bulk_create([Author(name=f"bulk {n}") for n in range(8)])
     assert [Author.objects.using("mesh").get(name=author.name).id for author in bulk] == [author.id for author in bulk]

@@ -16,6 +16,7 @@ from dbmesh.sandbox.endpoint import Account
 from tests.drivers import kinds
 from tests.drivers.adapter import Adapter, Answer, Client, Failure, Row, attempt, opened, shown
 from tests.drivers.world import ACCOUNT, DATABASE, MANY, World
+from tests.flavour import MYSQL
 
 
 @pytest.fixture
@@ -85,8 +86,8 @@ def test_prepared_every_column_type_both_ways(
     chosen = ", ".join(names) if adapter.unable_prepared else "*"
     [source] = plain.execute_prepared(f"SELECT {chosen} FROM kinds_source ORDER BY id", [()])
     insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-    mesh.execute_prepared(insert, source.rows)
     plain.execute_prepared(insert, source.rows)
+    mesh.execute_prepared(insert, source.rows)
     assert_same_values(world.stored(table), world.expected(table))
     assert min(world.shares(table)) > 0
     for condition in ("id > ? ORDER BY id", "id = ?"):
@@ -237,8 +238,12 @@ def test_a_login_that_fails_has_the_servers_number(adapter: Adapter, world: Worl
         (Account("nobody", ""), DATABASE),
         (ACCOUNT, "nowhere"),
     ):
-        failures = [login_failure(adapter, server, account, database) for server in (world.mesh, world.plain)]
-        assert failures[0] == failures[1] or (database, failures[1].errno) == ("nowhere", 1044)
+        ours = login_failure(adapter, world.mesh, account, database)
+        if MYSQL and adapter.name.startswith("connector"):  # MySQL would ask it for TLS first
+            assert ours.errno == (1049 if database == "nowhere" else 1045)
+            continue
+        theirs = login_failure(adapter, world.plain, account, database)
+        assert ours == theirs or (database, theirs.errno) == ("nowhere", 1044)
 
 
 def login_failure(adapter: Adapter, endpoint: Any, account: Account, database: str) -> Failure:
@@ -264,8 +269,8 @@ def test_rows_of_twenty_mebibytes(adapter: Adapter, clients: tuple[Client, Clien
     mesh.execute(insert_into(table, 2), (2, body))
     mesh.execute(insert_into(table, 2), (1, b"small"))
     assert world.shares(table) == ([2] if place else [0, 1, 1, 0])
-    stored = world.stored(table, "id, LENGTH(body), MD5(body)")
-    assert stored == [(n, len(each), hashlib.md5(each).hexdigest()) for n, each in ((1, b"small"), (2, body))]
+    stored = world.stored(table, "id, LENGTH(body), SHA2(body, 256)")
+    assert stored == [(n, len(each), hashlib.sha256(each).hexdigest()) for n, each in ((1, b"small"), (2, body))]
     [[small], [big]] = mesh.execute(f"SELECT body FROM {table} ORDER BY id").rows
     assert (bytes(small), bytes(big)) == (b"small", body)
     world.clear("paper")

@@ -12,6 +12,8 @@ import mysql.connector
 from dbmesh.sandbox.endpoint import Endpoint
 from tests.drivers.adapter import Adapter, Answer, Client, Failure
 from tests.drivers.dbapi import DbApiClient, answer
+from tests.drivers.kinds import COLUMN_TYPES
+from tests.flavour import MYSQL
 
 
 class ConnectorClient(DbApiClient):
@@ -66,8 +68,9 @@ ADAPTERS = (
         partial(connect, True),
         failure,
         prepares=True,
-        # it reads a prepared YEAR as the bytes of a number, and no zero date at all
-        unable_prepared=("YEAR", "DATE NULL"),
+        # it reads a prepared YEAR as the bytes of a number, and no zero date at all; MySQL does not
+        # take the text that it makes of bits (3988)
+        unable_prepared=("YEAR", "DATE NULL", *(name for name in COLUMN_TYPES if MYSQL and name.startswith("BIT"))),
     ),
     Adapter(
         "connector-c",
