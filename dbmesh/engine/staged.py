@@ -18,7 +18,7 @@ from dbmesh.engine.federate import WRITING, gather_in
 from dbmesh.engine.generation import Generation
 from dbmesh.engine.lanes import MOST_WARNINGS
 from dbmesh.engine.write import write
-from dbmesh.errors import BackendError, MeshError, NotSupported
+from dbmesh.errors import BackendError, MeshError, NotSupported, ReadOnlyTransaction
 from dbmesh.plan.model import Bound, Effect, Effects, Staging
 from dbmesh.protocol.resultset import decode_text_row
 from dbmesh.rewrite import quoted
@@ -72,6 +72,9 @@ class Staged:
         first = self.outcome
         if self.staging.counted == "scratch":
             return first
+        if not self.staging.ignore and not self.staging.as_client:
+            # a value that is stored already right may be warned of once more, as the error value of an ENUM is
+            outcome = replace(outcome, warnings=0, warning_rows=[])
         warnings = first.warnings + outcome.warnings
         rows = [*first.warning_rows, *outcome.warning_rows][:MOST_WARNINGS]
         told = replace(outcome, warnings=warnings, warning_rows=rows)
@@ -112,6 +115,8 @@ async def stage(
     staging = bound.staging
     assert staging is not None
     _check_safe(caller)
+    if any("READ ONLY" in statement for statement in transaction.begin):
+        raise ReadOnlyTransaction()
     federation = staging.federation
     sources = list(dict.fromkeys(unit.data_source for unit in bound.units))
     [scratch] = await generation.cluster.acquire([federation.data_source], caller.capabilities, caller.state)

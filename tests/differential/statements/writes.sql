@@ -369,7 +369,22 @@ INSERT INTO part (item_id, part_id) VALUES (6305, 1);
 INSERT INTO money (amount, id) VALUES (99999999, 300);
 INSERT INTO huge (k) VALUES (-1);
 UPDATE item SET grp = 'x' WHERE id BETWEEN 1 AND 9;
+UPDATE item SET grp = 'x', born = '2020-02-31' ORDER BY id LIMIT 5;
+INSERT INTO part (item_id, part_id, qty) SELECT id, 900, NULL FROM item WHERE grp = 2;
+INSERT INTO item (id, grp, kind) SELECT id + 50000, CONCAT('7', name), 'nokind' FROM item WHERE id BETWEEN 10 AND 20;
+SELECT @@warning_count;
 SELECT id, grp, born, kind FROM item WHERE id >= 6300 AND id < 6310 ORDER BY id;
+-- scenario: a transaction that only reads, and another time zone
+START TRANSACTION READ ONLY;
+DELETE FROM item ORDER BY id LIMIT 2;
+INSERT INTO item (id) SELECT id + 5 FROM part p JOIN item i ON i.grp = p.qty WHERE i.id = -99;
+COMMIT;
+SET time_zone = '+05:30';
+UPDATE item SET stamp = '2024-03-04 05:06:07', seen = stamp ORDER BY id LIMIT 9;
+INSERT INTO item (id, stamp, seen) SELECT id + 60000, seen, stamp FROM item WHERE stamp IS NOT NULL AND id BETWEEN 1 AND 60;
+SELECT id, stamp, seen FROM item WHERE id BETWEEN 60000 AND 60100 ORDER BY id;
+SET @n = 3, @s = 'é';
+UPDATE item SET name = @s, grp = @n ORDER BY id LIMIT 4;
 -- scenario: TRUNCATE
 TRUNCATE TABLE loose;
 SELECT COUNT(*) FROM loose;
