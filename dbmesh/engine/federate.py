@@ -24,6 +24,7 @@ from dbmesh.transaction.uninterrupted import uninterrupted
 
 Warned = Callable[[Connection], Awaitable[None]]
 BATCH = 1 << 19  # characters of one INSERT, unless a single row is longer
+MOST_PARTNERS = 1000  # values that the shards are told; with more of them a join is not narrow
 _CANNOT_REOPEN = 1137
 # Zero dates, 0 in an AUTO_INCREMENT column and whatever else a shard holds are values, and times are UTC.
 WRITING = DEFAULT_STATE.with_variables(
@@ -101,9 +102,10 @@ async def _gather(
     for reader in readers.values():
         await reader.apply(state.with_charsets(state.client, state.collation, None))
     load = _Load(federation, scratch, caller, warned)
-    for shipment in federation.shipments:
+    for number in federation.order or range(len(federation.shipments)):
+        shipment = federation.shipments[number]
         await load.create(shipment)
-        for unit in shipment.units:
+        for unit in await load.units(shipment):
             await load.bring(shipment, unit, readers[unit.data_source])
 
 
@@ -150,6 +152,19 @@ class _Load:
             await self._scratch.execute(shipment.create)
         except BackendError as error:
             raise NotSupported(f"its rows find no scratch table ({error.message})") from error
+
+    async def units(self, shipment: Shipment) -> tuple[RouteUnit, ...]:
+        """What gathers its rows, or those of them that can have a partner among the rows that are there."""
+        if shipment.reduced is None:
+            return shipment.units
+        values = [await self._values(table, column) for table, column in shipment.partners]
+        return shipment.units if all(one is None for one in values) else shipment.reduced(values)
+
+    async def _values(self, table: str, column: str) -> list[int] | None:
+        name = quoted(column)
+        sql = f"SELECT DISTINCT {name} FROM {quoted(table)} WHERE {name} IS NOT NULL LIMIT {MOST_PARTNERS + 1}"
+        rows = (await self._scratch.execute(sql)).rows
+        return [int(row[0] or 0) for row in rows] if len(rows) <= MOST_PARTNERS else None
 
     async def bring(self, shipment: Shipment, unit: RouteUnit, reader: Connection) -> None:
         """The rows of one data node. After a refusal the rest of them is read, so that the connection stays whole."""

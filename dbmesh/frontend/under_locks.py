@@ -58,7 +58,9 @@ def _unaliased(bound: Bound, locked: LockedTables) -> Bound:
 
     federation = bound.federation
     if federation is not None:
-        shipments = [replace(s, units=tuple(map(as_locked, s.units))) for s in federation.shipments]
+        shipments = [
+            replace(s, units=tuple(map(as_locked, s.units)), partners=(), reduced=None) for s in federation.shipments
+        ]
         federation = replace(federation, shipments=tuple(shipments))
     otherwise = bound.otherwise
     return replace(

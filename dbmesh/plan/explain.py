@@ -47,7 +47,9 @@ def _federation(federation: Federation) -> Iterable[str]:
 def _shipments(federation: Federation) -> Iterable[str]:
     for shipment in federation.shipments:
         yield f"  {shipment.create}"
-        yield f"    filled by {len(shipment.units)} of the route units"
+        partners = ", ".join(f"{table}.{column}" for table, column in shipment.partners)
+        among = f", rows with a partner in {partners}" if partners else ""
+        yield f"    filled by {len(shipment.units)} of the route units{among}"
 
 
 def _staging(staging: Staging) -> Iterable[str]:

@@ -12,18 +12,19 @@ NATURAL, cannot be told to be missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sqlglot import exp
 
 from dbmesh.errors import NotSupported
 from dbmesh.plan.model import Bound, Call, Federation, RouteUnit, Scope, Shipment
+from dbmesh.plan.reduce import Reduction, condition, order_of, reductions, values_at
 from dbmesh.plan.references import list_edits, table_edits
 from dbmesh.plan.restrict import conditions_among, own_conditions
 from dbmesh.plan.session_functions import left_behind
 from dbmesh.plan.travel import Travel, may_be_key, travel
-from dbmesh.rewrite import Edit, LimitSlot, Piece, TableSlot, Template, quoted, splice
+from dbmesh.rewrite import Edit, LimitSlot, Piece, SessionValue, TableSlot, Template, quoted, splice
 from dbmesh.route.placement import RouteKind
 from dbmesh.route.router import RouteTemplate, Target
 from dbmesh.rules.model import DataNode, LogicalDatabase, ShardedTable
@@ -35,6 +36,7 @@ from dbmesh.sql.layout import Span, closing
 from dbmesh.sql.predicate import Every, Predicate, SameValue, Some
 from dbmesh.sql.tokens import Token, TokenKind
 
+PARTNERS = "PARTNERS"  # further conditions on the rows that are read, in the place of a session's value
 NODE = "DATA NODE"  # the number of the data node that is read, in the place of a session's value
 _MOST_KEYS = 8  # of one scratch table
 _WINDOW = frozenset(
@@ -47,13 +49,17 @@ _STAR_AFTER = frozenset({"SELECT", "ALL", "DISTINCT", "DISTINCTROW", "STRAIGHT_J
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """The scratch table of one reference. ``read``: the query of a data node, its table the first slot."""
+    """The scratch table of one reference. ``read``: the query of a data node, its table the first slot.
+
+    ``limited``: whether it has conditions of its own.
+    """
 
     name: str
     create: str
     columns: tuple[Travel, ...]
     read: Template
     target: Target
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class Federated:
     most_rows: int
     most_bytes: int
     leaves: tuple[str, ...] = ()
+    order: tuple[int, ...] = ()
+    reductions: tuple[Reduction, ...] = ()
 
     def bind(self, literals: Sequence[str], call: Call) -> Bound:
         """The route units are those that gather the rows."""
@@ -84,20 +92,48 @@ class Federated:
             whole = whole and len(nodes) == len(scratch.target.rule.nodes)
             units = tuple(self._unit(scratch, node, literals, call) for node in nodes)
             columns, write = tuple(c.column for c in scratch.columns), tuple(c.write for c in scratch.columns)
-            shipments.append(Shipment(scratch.name, scratch.create, columns, write, units))
+            shipment = Shipment(scratch.name, scratch.create, columns, write, units)
+            shipments.append(self._reducible(shipment, index, nodes, literals, call))
 
         def reading(names: Sequence[str], schema: str) -> str:
             return self.whole.render(literals, [*names, *more], call.session_value, schema=schema)
 
         sql = reading([scratch.name for scratch in self.scratches], "")
         most = self.most_rows, self.most_bytes
-        federation = Federation(self.data_source, tuple(shipments), sql, reading, *most, self.leaves)
+        federation = Federation(self.data_source, tuple(shipments), sql, reading, *most, self.leaves, self.order)
         return federation, RouteKind.SCATTER if whole else RouteKind.MULTI
 
-    def _unit(self, scratch: Scratch, node: DataNode, literals: Sequence[str], call: Call) -> RouteUnit:
+    def _reducible(
+        self, shipment: Shipment, index: int, nodes: Sequence[DataNode], literals: Sequence[str], call: Call
+    ) -> Shipment:
+        found = [reduction for reduction in self.reductions if reduction.target == index]
+        if not found:
+            return shipment
+        scratch = self.scratches[index]
+        rule, alias = scratch.target.rule, scratch.target.reference.alias
+
+        def reduced(values: Sequence[Sequence[int] | None]) -> tuple[RouteUnit, ...]:
+            units = []
+            for node in nodes:
+                number = rule.nodes.index(node)
+                known = [(r.target_column, v) for r, v in zip(found, values, strict=True) if v is not None]
+                here = [(column, values_at(rule, column, v, number)) for column, v in known]
+                if all(left for _, left in here):
+                    conditions = [condition(alias, column, left) for column, left in here]
+                    units.append(self._unit(scratch, node, literals, call, conditions))
+            return tuple(units)
+
+        partners = tuple((self.scratches[r.source].name, r.source_column) for r in found)
+        return replace(shipment, partners=partners, reduced=reduced)
+
+    def _unit(
+        self, scratch: Scratch, node: DataNode, literals: Sequence[str], call: Call, conditions: Sequence[str] = ()
+    ) -> RouteUnit:
         number = scratch.target.rule.nodes.index(node)
 
         def value(name: str) -> str:
+            if name == PARTNERS:
+                return (" AND " if scratch.limited else " WHERE ") + " AND ".join(conditions) if conditions else ""
             return str(number) if name == NODE else call.session_value(name)
 
         lists = self.route.kept(literals, {scratch.target.reference.index: number})
@@ -136,7 +172,11 @@ async def plan_federated(blocks: Blocks, route: RouteTemplate, whole: Template, 
     if scope.hints.budget is not None:
         most_bytes = min(most_bytes, scope.hints.budget)
     leaves = left_behind(statement.tokens)
-    return Federated(statement.kind, data_source, scratches, whole, route, most_rows, most_bytes, leaves)
+    limited = [at for at, scratch in enumerate(scratches) if scratch.limited]
+    order, reducing = order_of(len(scratches), limited, reductions(blocks, tables))
+    return Federated(
+        statement.kind, data_source, scratches, whole, route, most_rows, most_bytes, leaves, order, reducing
+    )
 
 
 def _lock(blocks: Blocks, route: RouteTemplate) -> str:
@@ -209,8 +249,9 @@ def scratch_of(
         own = conditions_among(blocks, reference, tables, where)
     conditions = conditions_of(blocks, own, lists)
     items = ", ".join(way.read for way in ways)
-    read = Template((f"SELECT {items} FROM ", TableSlot(0, target.reference.alias), *conditions, LimitSlot(), lock))
-    return Scratch(name, create, ways, read, target)
+    tail = (SessionValue(PARTNERS), LimitSlot(), lock)
+    read = Template((f"SELECT {items} FROM ", TableSlot(0, target.reference.alias), *conditions, *tail))
+    return Scratch(name, create, ways, read, target, bool(own))
 
 
 def conditions_of(blocks: Blocks, spans: Iterable[Span], lists: Sequence[Edit] = ()) -> list[Piece]:

@@ -98,7 +98,9 @@ class RouteUnit:
 class Shipment:
     """The rows of one table reference on their way to a scratch table: created, filled by ``units``, then read.
 
-    ``write``: per column, what makes an SQL literal of the bytes that a server answered.
+    ``write``: per column, what makes an SQL literal of the bytes that a server answered. ``partners``: scratch tables
+    and their columns, without whose values its rows are not needed; ``reduced``: the units that gather the others,
+    given the values of each, None where there are too many.
     """
 
     table: str
@@ -106,6 +108,8 @@ class Shipment:
     columns: tuple[str, ...]
     write: tuple[Callable[[bytes], str], ...]
     units: tuple[RouteUnit, ...]
+    partners: tuple[tuple[str, str], ...] = ()
+    reduced: Callable[[Sequence[Sequence[int] | None]], tuple[RouteUnit, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class Federation:
 
     ``reading``: the same text from tables of other names (one for each shipment) in a schema.
     ``most_rows`` and ``most_bytes``: what all shipments together may hold; beyond it the statement is refused.
-    ``leaves``: see `Plan.leaves`.
+    ``leaves``: see `Plan.leaves`. ``order``: in which the shipments are gathered, () for their own.
     """
 
     data_source: str
@@ -124,6 +128,7 @@ class Federation:
     most_rows: int
     most_bytes: int
     leaves: tuple[str, ...] = ()
+    order: tuple[int, ...] = ()
 
 
 class Effects(NamedTuple):

@@ -220,7 +220,7 @@ class _Router:
     def _flow(self, block: Block, predicates: Iterable[Predicate], allowed: _Allowed) -> None:
         """Flows between references whose whole sharding keys are equal in the conjunction."""
         pairs: dict[tuple[int, int], set[tuple[str, str]]] = {}
-        for same in _equalities(predicates):
+        for same in equalities(predicates):
             left, right = self._owner(block, same.left), self._owner(block, same.right)
             if left is None or right is None or left == right:
                 continue
@@ -299,12 +299,13 @@ class _Router:
         return ""
 
 
-def _equalities(predicates: Iterable[Predicate]) -> Iterable[SameValue]:
+def equalities(predicates: Iterable[Predicate]) -> Iterable[SameValue]:
+    """Those that are true wherever all of the predicates are."""
     for predicate in predicates:
         if isinstance(predicate, SameValue):
             yield predicate
         elif isinstance(predicate, Every):
-            yield from _equalities(predicate.parts)
+            yield from equalities(predicate.parts)
 
 
 def _all_of(parts: Sequence[Condition]) -> Condition | None:

@@ -62,6 +62,10 @@ def test_more_rows_than_the_rules_allow_are_refused_and_the_transaction_lives(to
         assert cursor.fetchall() == ((2103,),)
         cursor.execute(SELF_JOIN + " WHERE a.id < 4 AND b.id < 4")
         assert cursor.fetchall() == ((5,),)
+        cursor.execute(SELF_JOIN + " WHERE a.id < 4")  # of b only the rows with the ages of a
+        assert cursor.fetchall() == ((5,),)
+        cursor.execute("SELECT COUNT(*) FROM person WHERE age IN (SELECT age FROM person WHERE id = 3)")
+        assert cursor.fetchall() == ((1,),)
 
 
 @contextmanager

@@ -106,3 +106,22 @@ SELECT i.id, l.v FROM item i LEFT JOIN loose l ON i.id = l.n WHERE i.id IN (5, 6
 SELECT i.id, l.v FROM item i JOIN loose l ON i.id = l.n AND l.n BETWEEN 3 AND 7 ORDER BY i.id, l.v;
 SELECT COUNT(*) FROM item t1 JOIN kinds t2 ON t1.yr = t2.c22 AND t2.c22 <=> t1.yr;
 SELECT COUNT(*) FROM item a JOIN item b ON a.grp = b.yr % 9 AND b.grp <=> a.grp;
+-- of one table only the rows that have a partner in another one
+SELECT i.id, e.id FROM item i JOIN event e ON e.id = i.grp WHERE i.id < 20 ORDER BY i.id, e.id;
+SELECT i.id, e.id FROM item i LEFT JOIN event e ON e.id = i.grp WHERE i.id < 20 ORDER BY i.id, e.id;
+SELECT i.id, e.id FROM event e RIGHT JOIN item i ON e.id = i.grp WHERE i.id < 20 ORDER BY i.id, e.id;
+SELECT i.id, e.id, l.v FROM item i JOIN event e ON e.id = i.grp JOIN loose l ON l.n = e.id WHERE i.id IN (1, 2, 3) ORDER BY 1, 2, 3;
+SELECT i.id, e.id, l.v FROM item i LEFT JOIN event e ON e.id = i.grp LEFT JOIN loose l ON l.v = e.id AND l.n > 0 WHERE i.id < 9 ORDER BY 1, 2, 3;
+SELECT i.id FROM item i WHERE i.grp IN (SELECT e.id FROM event e WHERE e.what = 'event 1') ORDER BY i.id;
+SELECT i.id FROM item i WHERE i.grp IN (SELECT e.id FROM event e WHERE e.what = 'nowhere') ORDER BY i.id;
+SELECT i.id FROM item i WHERE i.id IN (SELECT l.n FROM loose l WHERE l.v < 9) ORDER BY i.id;
+SELECT i.id FROM item i WHERE i.id = (SELECT l.v FROM loose l WHERE l.v = 7);
+SELECT i.id FROM item i WHERE i.id = (SELECT l.v FROM loose l WHERE l.v < 9);
+SELECT i.id FROM item i WHERE i.id NOT IN (SELECT l.v FROM loose l WHERE l.v < 9) AND i.id < 12 ORDER BY i.id;
+SELECT i.id FROM item i WHERE i.id < 12 AND (i.grp = 1 OR i.id IN (SELECT l.v FROM loose l WHERE l.v < 9)) ORDER BY i.id;
+SELECT i.id FROM item i WHERE i.id < 30 AND NOT EXISTS (SELECT 1 FROM loose l WHERE l.v = i.id) ORDER BY i.id;
+SELECT i.id, (SELECT COUNT(*) FROM loose l WHERE l.v = i.grp) AS n FROM item i WHERE i.id < 30 ORDER BY i.id;
+SELECT d.id, COUNT(i.id) FROM diary d LEFT JOIN item i ON i.grp = d.grp WHERE d.id < 4 GROUP BY d.id ORDER BY d.id;
+SELECT i.id, h.k FROM item i JOIN huge h ON h.k = i.big WHERE i.id < 60 ORDER BY 1, 2;
+SELECT i.id FROM item i WHERE i.id < 10 AND i.grp IN (SELECT e.id FROM event e LEFT JOIN loose l ON l.v = e.id WHERE l.n > 0) ORDER BY 1;
+WITH few AS (SELECT grp FROM item WHERE id < 9) SELECT e.id, COUNT(*) FROM few JOIN event e ON e.id = few.grp GROUP BY e.id ORDER BY e.id;
