@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import hot_path as own_share
 from benchmarks import idle as idle_clients
 from benchmarks import scan as large_results
 from benchmarks import start_up as start
@@ -96,6 +97,13 @@ def _machine() -> str:
 
 
 @main.command()
+def hot_path() -> None:
+    """CPU of the mesh's own code per relayed query, without sockets and event loop."""
+    _ensure_programs()
+    click.echo(f"{_machine()}\n{own_share.measure():.2f} µs CPU per query")
+
+
+@main.command()
 @click.option("--clients", default=10_000, show_default=True, help="Connected at the same time.")
 def idle(clients: int) -> None:
     """Memory of the mesh per client that is only connected."""
@@ -129,7 +137,7 @@ def full(context: click.Context) -> None:
     for threads in (8, 32):
         for test in sysbench.TESTS:
             context.invoke(oltp, test=test, threads=threads)
-    for command in (scan, scatter, transactions, idle, start_up):
+    for command in (hot_path, scan, scatter, transactions, idle, start_up):
         context.invoke(command)
 
 
