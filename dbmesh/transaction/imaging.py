@@ -60,10 +60,14 @@ class Imager:
         raw = sql.encode(self.encoding, "surrogateescape")
         return await step(name, self.data_source, lambda: self.connection.execute(raw))
 
-    async def send_all(self, name: str, *statements: str) -> list[Result]:
-        """Run statements that are sent at once, of which only the first may write; its error counts before others'."""
+    async def send_all(self, *statements: str) -> list[Result]:
+        """Run a write and what looks at its effects, sent at once; its error counts before the others'."""
         raw = [sql.encode(self.encoding, "surrogateescape") for sql in statements]
-        answers = await step(name, self.data_source, lambda: self.connection.execute_all(raw))
+
+        async def image() -> Sequence[Result | BackendError]:
+            return await step("image", self.data_source, lambda: self.connection.execute_all(raw))
+
+        answers = await step("dml", self.data_source, image)
         results = []
         for answer in answers:
             if isinstance(answer, BackendError):
@@ -116,9 +120,7 @@ class Imager:
         looks = bool(before) and (record.write.ignore if deletes else record.needs_after)
         if looks:
             # SHOW WARNINGS comes along: the after image would clear them
-            done, warned, image = await self.send_all(
-                "dml", record.pinned(before), "SHOW WARNINGS", record.after(before)
-            )
+            done, warned, image = await self.send_all(record.pinned(before), "SHOW WARNINGS", record.after(before))
             part = rehearsed or WriteResult(warnings=done.warnings, warning_rows=warned.rows)
         else:
             done = await self.send("dml", record.pinned(before))
