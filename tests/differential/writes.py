@@ -214,7 +214,10 @@ class Writes:
         one, other = self.sources[left].under("l"), self.sources[right].under("r")
         bare = self.sources[left], self.sources[right]
         both = c.chance(30)
-        where = f" WHERE {self.expressions.condition([*one.columns, *other.columns], (), None, 1)}"
+        seen = [*one.columns, *other.columns]
+        if both:  # nor does a condition speak of what is written
+            seen = [v for s in (one, other) for v in s.columns if v.text in (s.unique or ())]
+        where = f" WHERE {self.expressions.condition(seen, (), None, 1)}"
         kind = c.one(("JOIN", "INNER JOIN", "LEFT JOIN"))
         self.clauses.add(f"several tables{' LEFT JOIN' if kind == 'LEFT JOIN' else ''}")
         tables = (left, right) if both else (left,)
@@ -249,13 +252,14 @@ class Writes:
         target, columns, name, items, order = c.one(_INSERTS)
         source = self.sources[name]
         offset = c.one(("0", "1", "7", "5000", "3000000"))
-        if columns == "{all}":
+        whole = columns == "{all}"  # with LIMIT, MariaDB takes other rows of it than its own SELECT
+        if whole:
             names = [v.text for v in source.columns]
             columns, items = ", ".join(names), ", ".join([f"id + {offset}", *names[1:]])
         verb = c.often(((4, "INSERT INTO"), (2, "INSERT IGNORE INTO"), (2, "REPLACE INTO"), (2, "UPDATE")))
         self.clauses.add("INSERT … SELECT" if verb != "REPLACE INTO" else "REPLACE … SELECT")
         where = "" if c.chance(20) else f" WHERE {self.expressions.condition(source.columns, (), None, 1)}"
-        limit = f" LIMIT {1 + c.below(30)}" if c.chance(40) else ""
+        limit = f" LIMIT {1 + c.below(30)}" if not whole and c.chance(40) else ""
         keyless = verb == "REPLACE INTO" and target == "diary" and "id" not in columns
         tail = ""
         if verb == "UPDATE":
