@@ -84,11 +84,14 @@ class Workload:
                 connection._force_close()
 
     def _connected(self, chance: random.Random) -> Any:
+        connection: Any = None
         try:
             connection = self.connect()
             with connection.cursor() as cursor:
                 cursor.execute(self.settings)
         except (pymysql.MySQLError, OSError):
+            if connection is not None:
+                connection._force_close()
             time.sleep(chance.uniform(0.05, 0.2))
             return None
         return connection
