@@ -46,12 +46,19 @@ class Campaign:
         mesh, plain = self.world.connect()
         with closing(mesh), closing(plain):
             for seed in seeds:
-                self._one(seed, mesh, plain)
+                query, made = query_of(seed)
+                self._one(f"seed {seed}", query, made, mesh, plain)
                 if len(self.wrong) >= most:
                     return
 
-    def _one(self, seed: str, mesh: Connection[Any], plain: Connection[Any]) -> None:
-        query, made = query_of(seed)
+    def run_all(self, queries: Sequence[Query]) -> None:
+        """These queries, too."""
+        mesh, plain = self.world.connect()
+        with closing(mesh), closing(plain):
+            for query in queries:
+                self._one("one of every kind", query, (), mesh, plain)
+
+    def _one(self, name: str, query: Query, made: Sequence[int], mesh: Connection[Any], plain: Connection[Any]) -> None:
         self.clauses.update(query.clauses)
         self.tiers[tier(query.sql, mesh)] += 1
         found = verdict(query, mesh, plain)
@@ -64,9 +71,9 @@ class Campaign:
         if any(sign in query.sql for sign in SELF_CONTRADICTIONS):
             self.excused.update(sign for sign in SELF_CONTRADICTIONS if sign in query.sql)
             return
-        if self.shrinking:
+        if self.shrinking and made:
             query, found = self._smallest(made, found, mesh, plain)
-        self.wrong.append(f"seed {seed}: {query.sql}\n    {found}")
+        self.wrong.append(f"{name}: {query.sql}\n    {found}")
 
     def summary(self) -> str:
         """What was covered."""

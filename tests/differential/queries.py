@@ -316,13 +316,7 @@ class Queries:
         if not scope.exact and c.chance(6) and len(sources) == 1 and not sources[0].text.startswith("("):
             items, outputs, sortable = ["*"], list(sources[0].columns), unique
         text = f"SELECT {', '.join(items)} FROM {start}{where}"
-        self._sorted_by(values, sortable)
         return Core(text, outputs, names, keys, sortable, own, 100, loose=False, inputs=values)
-
-    def _sorted_by(self, values: Sequence[Value], sortable: Sequence[str]) -> None:
-        for value in values[:20]:
-            if value.text in sortable:
-                self.clauses.add(f"sort by {value.kind}")
 
     def _distinct(self, scope: Scope) -> Core:
         self.clauses.add("DISTINCT")

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.differential.campaign import Campaign
+from tests.differential.every_kind import every_kind
 from tests.differential.kinds import COLLATIONS, TYPES
 from tests.differential.world import World
 
@@ -29,6 +30,8 @@ _UNSORTED = ("JSON", "POINT", "BIT", "VECTOR")  # only shown and counted
 def test_random_queries_are_answered_as_one_server_would(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     campaign = Campaign(world)
     campaign.run([f"{SEED}-{number}" for number in range(QUERIES)])
+    if QUERIES >= THOROUGH:
+        campaign.run_all(every_kind())
     with capsys.disabled():
         print(f"\n{campaign.summary()}")
     assert not campaign.wrong, "\n".join(campaign.wrong)
