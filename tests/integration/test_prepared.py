@@ -118,9 +118,9 @@ def test_an_error_of_the_statement_comes_when_it_is_prepared(client: BinaryClien
 
 
 def test_what_cannot_be_answered_is_refused_when_it_is_executed(persons: Town, client: BinaryClient) -> None:
-    statement = client.prepare("UPDATE person SET id = ? WHERE name = ?")
+    statement = client.prepare("SELECT DEFAULT(name) FROM person WHERE name > ?")
     with pytest.raises(Refused) as refused:
-        client.execute(statement.id, integer(1), text("n2"))
+        client.execute(statement.id, text("n2"))
     assert refused.value.errno == 1235
 
 
@@ -230,10 +230,9 @@ def test_what_the_mesh_answers_itself_comes_in_binary(town: Town, client: Binary
     assert rows(client.execute(show.id)) == [[b"person"]]
     client.execute(client.prepare("SET @a = ?").id, integer(42))
     assert rows(client.execute(client.prepare("SELECT @a + 1").id)) == [[b"43"]]
-    begin, insert, back = (
-        client.prepare(sql) for sql in ("BEGIN", "INSERT INTO person (id) VALUES (?), (?)", "ROLLBACK")
-    )
-    assert client.execute(begin.id).ok.status & Status.IN_TRANS
+    insert, back = (client.prepare(sql) for sql in ("INSERT INTO person (id) VALUES (?), (?)", "ROLLBACK"))
+    begun = client.query("BEGIN") if MYSQL else client.execute(client.prepare("BEGIN").id)
+    assert begun.ok.status & Status.IN_TRANS
     assert client.execute(insert.id, integer(1), integer(2)).ok.affected == 2
     assert rows(client.execute(client.prepare("SELECT COUNT(*) FROM person").id)) == [[b"2"]]
     client.execute(back.id)
