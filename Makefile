@@ -68,10 +68,10 @@ test-chaos: $(STAMP) ## transactions in each mode while meshes, servers and pack
 test-mysql: $(DRIVERS) ## the tests with servers once more, on MySQL 9 (fetched from Debian's unstable suite)
 	@DBMESH_SERVER=mysql $(BIN)/python -m pytest $(SERVER_TESTS)
 
-# A copy of the tree, so that no compiled module can outlive its source here. Needs a C compiler.
+# A copy of the tree, so that no compiled module can outlive its source here; pip leaves its own in build, too.
 COMPILED := build/compiled
 compiled: $(STAMP) ## the compiled build (mypyc), in build/compiled; needs a C compiler
-	rm -rf $(COMPILED)
+	rm -rf build
 	DBMESH_COMPILE=1 $(BIN)/python -m pip install --quiet --no-deps --target $(COMPILED) .
 	cp -r $(filter-out build dbmesh dist %.egg-info,$(wildcard * .ci .dockerignore .gitignore)) $(COMPILED)
 	cd $(COMPILED) && PYTHONPATH=$(CURDIR)/$(COMPILED) $(CURDIR)/$(BIN)/python -m dbmesh --version
