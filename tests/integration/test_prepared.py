@@ -118,7 +118,8 @@ def test_an_error_of_the_statement_comes_when_it_is_prepared(client: BinaryClien
 
 
 def test_what_cannot_be_answered_is_refused_when_it_is_executed(persons: Town, client: BinaryClient) -> None:
-    statement = client.prepare("SELECT DEFAULT(name) FROM person WHERE name > ?")
+    sql = "SELECT a.id FROM person a JOIN person b ON a.age = b.age WHERE a.name > ? FOR UPDATE"
+    statement = client.prepare(sql)
     with pytest.raises(Refused) as refused:
         client.execute(statement.id, text("n2"))
     assert refused.value.errno == 1235
