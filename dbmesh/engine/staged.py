@@ -29,6 +29,7 @@ _READING = WRITING.with_charsets("utf8mb4", "utf8mb4_general_ci", None)
 _CELL = 64  # bytes that a value takes in memory beside its own
 _LONGEST_CLOCK_WAIT = 5.0  # seconds for a key generator whose clock stepped back
 _ONLY_ON_SHARDS = frozenset({1062, 1216, 1217, 1451, 1452, 3819, 4025})  # unique and foreign keys, checks
+_DEPRECATED = b"1287"
 _REFERENCED, _UNKNOWN_COLUMN = 1451, 1054
 _DUPLICATES = re.compile(rb"Duplicates: (\d+)")
 
@@ -75,6 +76,12 @@ class Staged:
         if not self.staging.ignore and not self.staging.as_client:
             # a value that is stored already right may be warned of once more, as the error value of an ENUM is
             outcome = replace(outcome, warnings=0, warning_rows=[])
+        elif outcome.warning_rows:
+            # each server says so of the text, one server would once
+            kept = [row for row in outcome.warning_rows if row[1] != _DEPRECATED]
+            once = [row for row in outcome.warning_rows if row[1] == _DEPRECATED][:1]
+            less = len(outcome.warning_rows) - len(kept) - len(once)
+            outcome = replace(outcome, warnings=outcome.warnings - less, warning_rows=[*once, *kept])
         warnings = first.warnings + outcome.warnings
         rows = [*first.warning_rows, *outcome.warning_rows][:MOST_WARNINGS]
         told = replace(outcome, warnings=warnings, warning_rows=rows)
