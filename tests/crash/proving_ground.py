@@ -211,11 +211,14 @@ class Ground:
         self.proxies.append(Proxy(self.zygote, socket, log, pid))
         return self.proxies[-1]
 
-    def close(self) -> None:
+    def end_meshes(self) -> None:
         for proxy in self.proxies:
-            if proxy.ended() is None:
+            if proxy.status is None and proxy.ended() is None:
                 proxy.kill()
                 proxy.killed()
+
+    def close(self) -> None:
+        self.end_meshes()
         self.zygote.close()
 
     def rows(self) -> dict[str, dict[str, list[tuple[Any, ...]]]]:

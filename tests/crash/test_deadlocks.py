@@ -33,7 +33,7 @@ def test_sessions_of_two_processes(ground: Ground) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(5)
+            thread.join(20)  # a server's own wait for a lock ends after 50 s
             assert not thread.is_alive()
         assert sorted(map(str, told)) == ["1213", "OK"]
         for cursor in cursors:
