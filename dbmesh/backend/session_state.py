@@ -11,6 +11,9 @@ from dbmesh.protocol.charset import charset_of
 DEFAULT_CHARSET = "utf8mb4"
 DEFAULT_COLLATION = "utf8mb4_general_ci"
 
+# A user variable set to a bare NULL keeps the type of its value before, which may have been another session's.
+_UNSET = "CAST(NULL AS BINARY)"
+
 # Neither what a statement means nor the type of an expression depends on these; of any other variable it may.
 _WITHOUT_MEANING = frozenset(
     {"autocommit", "timestamp", "tx_isolation", "transaction_isolation", "tx_read_only", "transaction_read_only",
@@ -120,8 +123,13 @@ def _has_meaning(variable: str) -> bool:
 def _assignments(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     gone = [name for name in before if name not in after]
     changed = {name: value for name, value in after.items() if before.get(name) != value}
-    parts = [f"{name} = NULL" if name.startswith("@") else f"SESSION {name} = DEFAULT" for name in gone]
-    return parts + [f"{'' if n.startswith('@') else 'SESSION '}{n} = {value}" for n, value in changed.items()]
+    parts = [f"{name} = {_UNSET}" if name.startswith("@") else f"SESSION {name} = DEFAULT" for name in gone]
+    for name, value in changed.items():
+        if name.startswith("@"):
+            parts.append(f"{name} = {_UNSET if value == 'NULL' else value}")
+        else:
+            parts.append(f"SESSION {name} = {value}")
+    return parts
 
 
 _interned: WeakValueDictionary[tuple[object, ...], SessionState] = WeakValueDictionary()

@@ -21,7 +21,7 @@ def test_character_sets_first_then_what_was_and_what_is() -> None:
     after = DEFAULT_STATE.with_charsets("latin1", "latin1_bin", None).with_variables({"sql_mode": "'ANSI'", "@b": "2"})
     assert after.changes_from(before) == (
         "SET character_set_client = latin1, collation_connection = latin1_bin, character_set_results = NULL",
-        "SET @a = NULL, SESSION time_zone = DEFAULT, @b = 2, SESSION sql_mode = 'ANSI'",
+        "SET @a = CAST(NULL AS BINARY), SESSION time_zone = DEFAULT, @b = 2, SESSION sql_mode = 'ANSI'",
     )
 
 
