@@ -58,7 +58,8 @@ async def prepare(session: Session, text: str) -> None:
     statement, parameters = await read(session, text)
     session.prepared.add(statement)
     session.answers.complete = True
-    session.diagnostics.warnings = Warnings()
+    if session.mesh.is_mysql:
+        session.diagnostics.warnings = Warnings()
     session.client.send(*_answer(session, statement, parameters))
 
 
@@ -133,6 +134,9 @@ async def _described(
         found = plan.sample(shape.literals, await planned.call_of(session, plan, shape))
     except NotSupported:
         found = None
+    else:
+        if plan.tables:  # without them MariaDB keeps the warnings of the statement before
+            session.diagnostics.warnings = Warnings()
     if found is None:
         await _judge(session, statement.text)
         return (), ()
