@@ -46,7 +46,7 @@ tables:
   ledger: {data_nodes: "ds_{0..1}.ledger", sharding: {column: id, algorithm: mod}, base: true}
 """
 TABLES = (
-    "CREATE TABLE account (id INT PRIMARY KEY, owner VARCHAR(20) CHARACTER SET latin1, balance DECIMAL(12,2) NOT NULL,"
+    "CREATE TABLE account (id INT PRIMARY KEY, owner VARCHAR(200) CHARACTER SET latin1, balance DECIMAL(12,2) NOT NULL,"
     " ratio FLOAT, picture BLOB, kind ENUM('private','firm'), changed TIMESTAMP(3) NOT NULL"
     " DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3), twice DECIMAL(13,2) AS (balance * 2) STORED,"
     " UNIQUE KEY (owner))",
